@@ -1,0 +1,128 @@
+// Package capture turns captured packets into TCP segments.
+//
+// A [Source] lends packets one by one, from a file, a live interface or a
+// script. A [Decoder] strips link and network headers and yields the TCP
+// segment inside, by value, its payload borrowed from the packet. What holds
+// no TCP segment is counted by reason; it is never an error.
+package capture
+
+import (
+	"fmt"
+	"sync/atomic"
+)
+
+// LinkType is a link-layer header type as numbered by the tcpdump group's
+// registry (LINKTYPE_ values).
+type LinkType uint32
+
+// Packet is one captured packet. Its Data is borrowed: valid until the next
+// call of the source's Next, or for as long as Block is retained.
+type Packet struct {
+	Data    []byte
+	OrigLen int      // length on the wire in bytes; at least len(Data)
+	Time    int64    // capture time in nanoseconds since 1970-01-01 UTC
+	Frame   uint64   // number within the capture, from 1, as Wireshark's frame.number
+	Link    LinkType // how Data begins
+	Block   *Block   // what holds Data; nil where the garbage collector does
+}
+
+// Source lends packets. Next fills p with the next packet and returns io.EOF
+// after the last. Any other error means that the rest of the source cannot be
+// read; what was lent before it stays valid.
+type Source interface {
+	Next(p *Packet) error
+	// Info describes what has been read so far.
+	Info() Info
+	Close() error
+}
+
+// Info describes a source.
+type Info struct {
+	Name      string     // file name as the user gave it, "-" for standard input
+	Format    string     // "pcap", "pcap-ns", "pcapng", "live", ...; with "+gzip" and so on where compressed
+	LinkTypes []LinkType // in order of first appearance
+	Bytes     uint64     // bytes read of the file as stored (compressed, if it is)
+	Size      int64      // of the file as stored, -1 if unknown
+	Dropped   uint64     // packets that the capturing kernel or interface says it dropped
+	SnapLen   int        // largest snapshot length of an interface, 0 if unlimited or unknown
+}
+
+// ReadError says where and why reading a capture file stopped.
+type ReadError struct {
+	File   string
+	Offset int64  // of the record, block or header at fault, in the uncompressed stream; -1 if unknown
+	Frame  uint64 // packets read before it
+	Reason string // what is wrong there, without the file's name
+	Cut    bool   // the file ends inside a record: all before it was read
+	Err    error  // cause, may be nil
+}
+
+func (e *ReadError) Error() string {
+	s := e.File + ": " + e.Reason
+	if e.Err != nil {
+		s += ": " + e.Err.Error()
+	}
+	if e.Offset >= 0 {
+		s += fmt.Sprintf(" (at byte %d, after %d packets)", e.Offset, e.Frame)
+	}
+	return s
+}
+
+func (e *ReadError) Unwrap() error { return e.Err }
+
+// Block is a piece of memory that packets are read into, recycled once nobody
+// holds it. A new block is held once, by who took it from its pool.
+type Block struct {
+	Buf  []byte
+	refs atomic.Int32
+	pool *BlockPool
+}
+
+// Retain holds the block once more.
+func (b *Block) Retain() { b.refs.Add(1) }
+
+// Release gives one hold back. After the last the bytes are reused: whoever
+// kept a slice of them without a hold reads another packet.
+func (b *Block) Release() {
+	n := b.refs.Add(-1)
+	if n == 0 {
+		b.pool.put(b)
+	} else if n < 0 {
+		panic("capture: block released too often")
+	}
+}
+
+// BlockPool recycles blocks of one size. Any goroutine may release its blocks;
+// one takes them.
+type BlockPool struct {
+	size int
+	free chan *Block
+}
+
+// NewBlockPool returns a pool of blocks of size bytes that keeps at most keep
+// free ones.
+func NewBlockPool(size, keep int) *BlockPool {
+	return &BlockPool{size: size, free: make(chan *Block, keep)}
+}
+
+// Get returns a block, held once. Its contents are undefined.
+func (p *BlockPool) Get() *Block {
+	var b *Block
+	select {
+	case b = <-p.free:
+	default:
+		b = &Block{Buf: make([]byte, p.size), pool: p}
+	}
+	b.refs.Store(1)
+	return b
+}
+
+func (p *BlockPool) put(b *Block) {
+	if len(b.Buf) != p.size {
+		return // outgrown by an odd packet: let it go
+	}
+	select {
+	case p.free <- b:
+	default:
+	}
+}
