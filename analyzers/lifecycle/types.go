@@ -1,0 +1,131 @@
+// Package lifecycle describes connections: how they opened, what they carried,
+// where they idled and how they ended.
+package lifecycle
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/connlint/connlint/analyzers/http1"
+	"github.com/connlint/connlint/capture/wire"
+)
+
+// Evidence is a set of reasons why something about a connection cannot be
+// told.
+type Evidence uint16
+
+// What can be missing.
+const (
+	Gap          Evidence = 1 << iota // bytes the capture lost
+	SnapCut                           // bytes cut by the snapshot length inside a head or chunk line
+	OneDirection                      // nothing seen of one side
+	MidStream                         // no SYN: it was open before the capture began
+	Encrypted                         // TLS
+	BadFraming                        // a message whose end could not be told
+	Capped                            // a limit of this program dropped bytes
+	numEvidence  = iota
+)
+
+// Reasons calls f with the name of each reason in e, as in the "abstained"
+// object of the JSON output.
+func (e Evidence) Reasons(f func(string)) {
+	for i, name := range [numEvidence]string{"gap", "snaplen-cut", "one-direction", "mid-stream", "encrypted",
+		"unframed", "buffer-cap"} {
+		if e&(1<<i) != 0 {
+			f(name)
+		}
+	}
+}
+
+// Mark is one segment as evidence.
+type Mark struct {
+	Time  int64  // nanoseconds since 1970-01-01 UTC
+	Frame uint64 // 0: never seen
+	Seq   wire.Seq
+	Ack   wire.Seq // valid with HasAck
+	// HasAck is the ACK flag: a RST without it acknowledges nothing.
+	HasAck bool
+}
+
+// Seen reports whether there was such a segment.
+func (m *Mark) Seen() bool { return m.Frame != 0 }
+
+// End is one side of a connection.
+type End struct {
+	ISN  wire.Seq // valid with SYN.Seen()
+	SYN  Mark     // its first SYN or SYN-ACK
+	SYNs int      // SYNs sent, repeats included
+
+	FIN Mark // first FIN; Seq is the FIN's own sequence number
+	// FINAcked is the first segment of the other side that acknowledges it.
+	FINAcked Mark
+	RST      Mark // first RST that ended or could end the connection
+	RSTs     int
+
+	FirstData, LastData Mark // new data only; Seq is where the segment began
+	Bytes               int64
+	Segments            int64 // all segments but copies
+	Retransmits         int64
+	LegRTT              time.Duration // smallest time from the capture point to this side and back, -1 if unknown
+	MSS                 int           // as this side's SYN offered, 0 if unknown
+	Nxt                 wire.Seq      // after the last byte (SYN and FIN counted) this side sent
+	// Acked is the highest acknowledgement of this side's bytes seen.
+	Acked wire.Seq
+}
+
+// Outcome says how a connection ended.
+type Outcome uint8
+
+// How a connection can end.
+const (
+	StillOpen  Outcome = iota // the capture ended first
+	Finished                  // FINs of both sides
+	HalfClosed                // one FIN when the capture ended
+	Reset                     // by RST
+	Refused                   // SYN answered by RST
+	NoAnswer                  // SYN never answered
+	Evicted                   // forgotten by this program: idle too long or over the cap
+	Replaced                  // its 4-tuple was used again
+)
+
+// Conn is the record of one connection. It is self-contained: it holds no
+// reference to the connection's live state.
+type Conn struct {
+	ID             uint64 // frame number of its first segment: unique in a capture
+	Client, Server netip.AddrPort
+	ClientKnown    bool // by SYN or by content; else Client is only the sender of the first segment
+	Missing        Evidence
+	Protocol       http1.Protocol
+
+	Start, Last int64 // capture time of first and last segment
+	LastFrame   uint64
+	Established Mark    // the client's first segment after the SYN-ACK
+	End         [2]End  // by http1.Side
+	Outcome     Outcome // StillOpen while it is
+	// First is the side whose FIN or RST came first by causality; valid once
+	// a FIN or RST was seen.
+	First http1.Side
+
+	Requests, Responses uint32 // begun; interim responses count
+	Answered            uint32 // transactions whose final response is complete
+	// LastResponse is the end of the last complete final response; Frame 0 if
+	// there is none.
+	LastResponse http1.Mark
+}
+
+// HoldsTimeWait reports whether that side holds TIME_WAIT after the
+// connection's end : it sent a FIN whose acknowledgement does not
+// cover the other's FIN, and no RST came before both FINs were acknowledged.
+func (c *Conn) HoldsTimeWait(side http1.Side) bool {
+	e, o := &c.End[side], &c.End[1-side]
+	if !e.FIN.Seen() || !o.FIN.Seen() {
+		return false
+	}
+	for _, r := range [2]*End{e, o} {
+		if r.RST.Seen() && !(e.FINAcked.Seen() && o.FINAcked.Seen() &&
+			r.RST.Time >= e.FINAcked.Time && r.RST.Time >= o.FINAcked.Time) {
+			return false
+		}
+	}
+	return e.FIN.Ack.LessEq(o.FIN.Seq)
+}

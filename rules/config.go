@@ -1,0 +1,88 @@
+package rules
+
+import (
+	"strings"
+	"time"
+)
+
+// Config holds the thresholds of all rules. Its zero value is useless; start
+// from [Defaults].
+type Config struct {
+	Redact Redaction
+
+	TimeWait time.Duration // how long a closed socket keeps its port
+	PortMin  int           // first ephemeral port of a client
+	PortMax  int           // last
+
+	NagleMinDelay    time.Duration // LAT001: shortest delayed ACK
+	NagleMaxDelay    time.Duration // longest
+	NagleMinRelease  time.Duration // slack of the sender's answer to the ACK
+	NagleReleasePart float64       // or this part of the delay, whichever is more
+
+	TimeWaitMinCloses int     // TW001: closes of a pair before it is judged
+	TimeWaitWarnPart  float64 // of the ephemeral ports, held or projected
+
+}
+
+// Defaults returns the thresholds of the catalogue.
+func Defaults() *Config {
+	return &Config{
+		TimeWait: time.Minute, PortMin: 32768, PortMax: 60999,
+		NagleMinDelay: 20 * time.Millisecond, NagleMaxDelay: 550 * time.Millisecond,
+		NagleMinRelease: 3 * time.Millisecond, NagleReleasePart: 0.1,
+		TimeWaitMinCloses: 50, TimeWaitWarnPart: 0.1,
+	}
+}
+
+// Ports returns how many ephemeral ports a client has towards one server.
+func (c *Config) Ports() int { return c.PortMax - c.PortMin + 1 }
+
+// Redaction says what of the traffic's words may be shown.
+type Redaction uint8
+
+// The redactions.
+const (
+	RedactDefault Redaction = iota // credentials and query values are hidden
+	RedactAll                      // every path segment and host too
+	RedactNone
+)
+
+// Target returns a request target with the parts hidden that r hides.
+func (r Redaction) Target(s string) string {
+	switch r {
+	case RedactNone:
+		return s
+	case RedactAll:
+		return "/***"
+	}
+	if i := strings.Index(s, "://"); i >= 0 {
+		rest := s[i+3:]
+		end := strings.IndexAny(rest, "/?#")
+		if end < 0 {
+			end = len(rest)
+		}
+		if at := strings.LastIndexByte(rest[:end], '@'); at >= 0 {
+			s = s[:i+3] + "***@" + rest[at+1:]
+		}
+	}
+	path, query, ok := strings.Cut(s, "?")
+	if !ok {
+		return s
+	}
+	var b strings.Builder
+	b.WriteString(path)
+	b.WriteByte('?')
+	for i, kv := range strings.Split(query, "&") {
+		if i > 0 {
+			b.WriteByte('&')
+		}
+		k, _, has := strings.Cut(kv, "=")
+		switch {
+		case has:
+			b.WriteString(k + "=***")
+		default: // a query without names is a value
+			b.WriteString("***")
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,108 @@
+package rules
+
+import (
+	"github.com/connlint/connlint/analyzers/hop"
+	"github.com/connlint/connlint/analyzers/http1"
+	"github.com/connlint/connlint/analyzers/lifecycle"
+)
+
+// Aggregate is a rule's memory across connections. Facts with the same key add
+// up to one value; values of parts of the traffic merge to that of the whole.
+//
+// The zero A is the identity. Merge is associative and commutative, and
+// splitting the facts in any way gives the same Judge. A is bounded,
+// serializable by its exported fields, and holds no pointer to a connection.
+// An Aggregate is a struct whose exported fields are its settings.
+type Aggregate[F any, K comparable, A any] interface {
+	Key(F) (K, bool) // false: not about this fact
+	Add(A, F) A      // may reuse its first argument
+	Merge(a, b A) A  // likewise; never keeps b
+	Judge(*Pass, K, A)
+}
+
+// Fact is what an aggregate can be made of.
+type Fact interface {
+	*lifecycle.Conn | *TransactionFact | *hop.Sighting
+}
+
+// TransactionFact is a transaction with the connection it ran on. It is
+// borrowed: valid until Add returns.
+type TransactionFact struct {
+	*http1.Transaction
+	Conn *lifecycle.Conn
+}
+
+// Grouping is an aggregate whose types are erased. It makes the empty values
+// that shards fill.
+type Grouping interface {
+	New() Grouper
+}
+
+// Grouper holds one shard's values of an aggregate, by key.
+type Grouper interface {
+	// Wants reports which facts Add takes.
+	Wants() FactKind
+	// Add takes a *lifecycle.Conn, *TransactionFact or *hop.Sighting, as
+	// Wants says.
+	Add(fact any)
+	// Merge takes over the values of another Grouper of the same rule.
+	Merge(Grouper)
+	// Judge reports on every key, in no particular order.
+	Judge(*Pass)
+}
+
+// FactKind names a kind of fact.
+type FactKind uint8
+
+// The kinds of facts that aggregates are made of.
+const (
+	ConnFact FactKind = iota
+	TransactionFacts
+	SightingFact
+)
+
+// GroupBy erases the types of an aggregate.
+func GroupBy[F Fact, K comparable, A any](agg Aggregate[F, K, A]) Grouping {
+	return grouping[F, K, A]{agg}
+}
+
+type grouping[F Fact, K comparable, A any] struct{ agg Aggregate[F, K, A] }
+
+func (g grouping[F, K, A]) New() Grouper {
+	return &grouper[F, K, A]{agg: g.agg, values: map[K]A{}}
+}
+
+type grouper[F Fact, K comparable, A any] struct {
+	agg    Aggregate[F, K, A]
+	values map[K]A
+}
+
+func (g *grouper[F, K, A]) Wants() FactKind {
+	var f F
+	switch any(f).(type) {
+	case *lifecycle.Conn:
+		return ConnFact
+	case *TransactionFact:
+		return TransactionFacts
+	}
+	return SightingFact
+}
+
+func (g *grouper[F, K, A]) Add(fact any) {
+	f := fact.(F)
+	if k, ok := g.agg.Key(f); ok {
+		g.values[k] = g.agg.Add(g.values[k], f)
+	}
+}
+
+func (g *grouper[F, K, A]) Merge(other Grouper) {
+	for k, v := range other.(*grouper[F, K, A]).values {
+		g.values[k] = g.agg.Merge(g.values[k], v)
+	}
+}
+
+func (g *grouper[F, K, A]) Judge(p *Pass) {
+	for k, v := range g.values {
+		g.agg.Judge(p, k, v)
+	}
+}
