@@ -11,10 +11,6 @@ import (
 	"sync/atomic"
 )
 
-// LinkType is a link-layer header type as numbered by the tcpdump group's
-// registry (LINKTYPE_ values).
-type LinkType uint32
-
 // Packet is one captured packet. Its Data is borrowed: valid until the next
 // call of the source's Next, or for as long as Block is retained.
 type Packet struct {

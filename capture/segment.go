@@ -44,7 +44,7 @@ const (
 	NotTCP               // IP with another protocol and no tunnel we open
 	Fragment             // a fragment kept until its packet is whole
 	FragmentLost         // fragments given up: incomplete, overlapping or over the cap
-	Truncated            // cut by the snapshot length before the TCP header's end
+	Truncated            // cut by the snapshot length before the end of the TCP header's fixed part, or a cut fragment
 	Malformed            // a length or version that contradicts the packet
 	UnknownLink          // link type we cannot decode
 	TunnelTooDeep        // more encapsulations than we follow
