@@ -1,0 +1,315 @@
+package reassembly
+
+import (
+	"time"
+
+	"github.com/connlint/connlint/capture"
+	"github.com/connlint/connlint/capture/wire"
+)
+
+// Segment is the unit a Table takes.
+type Segment = capture.Segment
+
+// Patience is how long, in packet time, bytes wait for a hole that the
+// receiver has acknowledged. Taps and multi-queue cards shuffle packets by far
+// less.
+const Patience = 100 * time.Millisecond
+
+// PatienceSegments is how many segments of the connection they wait for at
+// most.
+const PatienceSegments = 64
+
+// How long a connection that was reset, or that finished with bytes missing,
+// is kept for what is still under way; and how long its addresses are
+// remembered after it.
+const (
+	lingerTime = 2 * time.Second
+	tombTime   = 2 * time.Minute
+)
+
+// Options bound a Table.
+type Options struct {
+	MaxConns      int           // connections followed at once; the one idle longest makes room
+	MaxHeld       int           // bytes held back, all connections
+	MaxHeldByConn int           // bytes held back, one connection
+	MaxTombs      int           // ended connections remembered
+	IdleTimeout   time.Duration // of packet time after which a connection is forgotten; 0 for never
+}
+
+// DefaultOptions are good for one shard of a program of its own.
+func DefaultOptions() Options {
+	return Options{MaxConns: 4 << 20, MaxHeld: 64 << 20, MaxHeldByConn: 1 << 20, MaxTombs: 1 << 20}
+}
+
+// Stats count what a table met.
+type Stats struct {
+	Conns         uint64 // connections begun
+	Segments      uint64
+	Late          uint64 // segments of connections already over
+	OutOfWindow   uint64
+	Gaps          uint64 // holes that the capture lost
+	GapBytes      uint64
+	FirstGap      uint64 // frame at which the first was given up
+	CutSegments   uint64 // cut by the snapshot length
+	FirstCut      uint64
+	HeldTooMuch   uint64 // times a cap on held bytes forced a gap
+	Evicted       uint64 // connections forgotten to make room
+	IdleEvicted   uint64 // connections forgotten for being idle
+	TombsDropped  uint64 // ended connections forgotten early
+	Retransmitted uint64 // segments without a new byte
+}
+
+// Table follows connections. It is not safe for use by several goroutines.
+type Table[S any] struct {
+	Stats Stats
+
+	h    Handler[S]
+	opts Options
+	now  int64 // latest capture time met
+
+	slots []slot // open addressing, linear probing
+	used  int    // slots in use
+	mask  uint32
+
+	chunks [][]Conn[S]
+	free   []uint32 // indices of unused connections
+	nconns uint32   // indices handed out so far
+	live   int
+	hand   uint32 // of the clock that looks for connections to forget
+
+	lingerHead, lingerTail uint32
+	tombs                  tombRing
+	pieces                 piecePool
+}
+
+// slot is an entry of the hash table. Reference 0 is an empty slot; the top
+// bit tells a tomb from a connection.
+type slot struct {
+	hash uint32
+	ref  uint32
+}
+
+const (
+	chunkBits = 8
+	chunkSize = 1 << chunkBits
+	isTomb    = 1 << 31
+)
+
+// NewTable returns an empty table that reports to h.
+func NewTable[S any](h Handler[S], opts Options) *Table[S] {
+	t := &Table[S]{h: h, opts: opts, nconns: 1}
+	t.slots = make([]slot, 1024)
+	t.mask = 1023
+	t.pieces.list = make([]piece, 1, 64)
+	return t
+}
+
+// Live returns the number of connections followed at present.
+func (t *Table[S]) Live() int { return t.live }
+
+func (t *Table[S]) at(i uint32) *Conn[S] {
+	return &t.chunks[i>>chunkBits][i&(chunkSize-1)]
+}
+
+// find returns the place of the slot for key, and whether it is in use.
+func (t *Table[S]) find(key *wire.Flow, hash uint32) (uint32, bool) {
+	for i := hash & t.mask; ; i = (i + 1) & t.mask {
+		s := &t.slots[i]
+		if s.ref == 0 {
+			return i, false
+		}
+		if s.hash != hash {
+			continue
+		}
+		if s.ref&isTomb != 0 {
+			if t.tombs.at(s.ref&^isTomb).key == *key {
+				return i, true
+			}
+		} else if t.at(s.ref).Key == *key {
+			return i, true
+		}
+	}
+}
+
+func (t *Table[S]) insert(i uint32, hash, ref uint32) {
+	t.slots[i] = slot{hash, ref}
+	t.used++
+	if t.used*4 > len(t.slots)*3 {
+		t.grow()
+	}
+}
+
+func (t *Table[S]) grow() {
+	old := t.slots
+	t.slots = make([]slot, 2*len(old))
+	t.mask = uint32(len(t.slots) - 1)
+	for _, s := range old {
+		if s.ref == 0 {
+			continue
+		}
+		i := s.hash & t.mask
+		for t.slots[i].ref != 0 {
+			i = (i + 1) & t.mask
+		}
+		t.slots[i] = s
+	}
+}
+
+// remove empties slot i and closes the gap in its probe sequence.
+func (t *Table[S]) remove(i uint32) {
+	t.used--
+	for j := i; ; {
+		j = (j + 1) & t.mask
+		s := t.slots[j]
+		if s.ref == 0 {
+			break
+		}
+		// s may move to i unless its home lies in (i, j].
+		if home := s.hash & t.mask; (j-home)&t.mask >= (j-i)&t.mask {
+			t.slots[i] = s
+			i = j
+		}
+	}
+	t.slots[i] = slot{}
+}
+
+// alloc returns an unused connection's index.
+func (t *Table[S]) alloc() uint32 {
+	if n := len(t.free); n > 0 {
+		i := t.free[n-1]
+		t.free = t.free[:n-1]
+		return i
+	}
+	i := t.nconns
+	t.nconns++
+	if int(i>>chunkBits) == len(t.chunks) {
+		t.chunks = append(t.chunks, make([]Conn[S], chunkSize))
+	}
+	return i
+}
+
+// open begins a connection at slot i with its first segment.
+func (t *Table[S]) open(i uint32, key *wire.Flow, hash uint32, s *Segment) *Conn[S] {
+	ref := t.alloc()
+	c := t.at(ref)
+	*c = Conn[S]{Key: *key, ID: s.Frame, Start: s.Time, Last: s.Time, hash: hash, flags: inUse}
+	for d := range c.Streams {
+		c.Streams[d].MinRTT, c.Streams[d].wscale = -1, -1
+	}
+	t.insert(i, hash, ref)
+	t.live++
+	t.Stats.Conns++
+	return c
+}
+
+// close delivers what is left of a connection, tells the handler and frees
+// it. With a tomb its addresses are remembered.
+func (t *Table[S]) close(c *Conn[S], ref uint32, why CloseReason, tomb bool) Prev {
+	t.giveUpAll(c)
+	prev := Prev{ID: c.ID, Last: c.Last, Memo: t.h.Close(c, why)}
+	if c.flags&lingering != 0 {
+		t.unlinger(c)
+	}
+	i, _ := t.find(&c.Key, c.hash)
+	if tomb && t.opts.MaxTombs > 0 {
+		t.buryAt(i, c, prev)
+	} else {
+		t.remove(i)
+	}
+	c.flags = 0
+	var zero S
+	c.State = zero
+	t.free = append(t.free, ref)
+	t.live--
+	return prev
+}
+
+// Finish ends every connection, as the capture has ended.
+func (t *Table[S]) Finish() {
+	for ref := uint32(1); ref < t.nconns; ref++ {
+		if c := t.at(ref); c.flags&inUse != 0 {
+			t.close(c, ref, CaptureEnded, false)
+		}
+	}
+}
+
+// refOf returns the index of a connection in the table.
+func (t *Table[S]) refOf(c *Conn[S]) uint32 {
+	i, _ := t.find(&c.Key, c.hash)
+	return t.slots[i].ref
+}
+
+// linger keeps an ended connection for a while.
+func (t *Table[S]) linger(c *Conn[S], ref uint32) {
+	if c.flags&lingering != 0 {
+		return
+	}
+	c.flags |= lingering
+	c.endAt = t.now + int64(lingerTime)
+	c.prev, c.next = t.lingerTail, 0
+	if t.lingerTail != 0 {
+		t.at(t.lingerTail).next = ref
+	} else {
+		t.lingerHead = ref
+	}
+	t.lingerTail = ref
+}
+
+func (t *Table[S]) unlinger(c *Conn[S]) {
+	if c.prev != 0 {
+		t.at(c.prev).next = c.next
+	} else {
+		t.lingerHead = c.next
+	}
+	if c.next != 0 {
+		t.at(c.next).prev = c.prev
+	} else {
+		t.lingerTail = c.prev
+	}
+	c.prev, c.next = 0, 0
+}
+
+// expire lets go of what is over: lingering connections and tombs, oldest
+// first, and now and then an idle connection.
+func (t *Table[S]) expire() {
+	for t.lingerHead != 0 {
+		c := t.at(t.lingerHead)
+		if c.endAt > t.now {
+			break
+		}
+		t.close(c, t.lingerHead, Ended, true)
+	}
+	for t.tombs.len() > 0 && t.tombs.oldest().until <= t.now {
+		t.dropTomb()
+	}
+	if t.opts.IdleTimeout > 0 && t.nconns > 1 {
+		t.tick()
+		if c := t.at(t.hand); c.flags&inUse != 0 && t.now-c.Last > int64(t.opts.IdleTimeout) {
+			t.Stats.IdleEvicted++
+			t.close(c, t.hand, IdleTooLong, false)
+		}
+	}
+}
+
+// tick moves the clock's hand to the next connection index.
+func (t *Table[S]) tick() {
+	if t.hand++; t.hand >= t.nconns {
+		t.hand = 1
+	}
+}
+
+// makeRoom forgets the connection idle longest of the next few under the
+// clock's hand: near enough to the one idle longest of all, without a scan.
+func (t *Table[S]) makeRoom() {
+	var worst uint32
+	for range 32 {
+		t.tick()
+		if c := t.at(t.hand); c.flags&inUse != 0 && (worst == 0 || c.Last < t.at(worst).Last) {
+			worst = t.hand
+		}
+	}
+	if worst != 0 {
+		t.Stats.Evicted++
+		t.close(t.at(worst), worst, TableFull, false)
+	}
+}

@@ -1,0 +1,74 @@
+package reassembly
+
+import "github.com/connlint/connlint/capture/wire"
+
+// tomb is what is remembered of an ended connection, so that its late
+// segments begin no new one.
+type tomb struct {
+	key   wire.Flow
+	until int64 // capture time after which it is forgotten
+	isn   [2]wire.Seq
+	end   [2]wire.Seq // after the last byte of each direction
+	hash  uint32
+	slotd bool // a slot refers to it
+	syn   [2]bool
+	prev  Prev
+}
+
+// tombRing is a growing queue of tombs whose places do not move: a place is
+// its number since the start, modulo 2³¹.
+type tombRing struct {
+	ring       []tomb // length is a power of two
+	head, tail uint32 // oldest, and one past the newest
+}
+
+func (r *tombRing) len() int          { return int(r.tail - r.head) }
+func (r *tombRing) at(i uint32) *tomb { return &r.ring[i&uint32(len(r.ring)-1)] }
+func (r *tombRing) oldest() *tomb     { return r.at(r.head) }
+
+func (r *tombRing) push() (uint32, *tomb) {
+	if r.len() == len(r.ring) {
+		old := r.ring
+		r.ring = make([]tomb, max(256, 2*len(old)))
+		for i := r.head; i != r.tail; i++ {
+			*r.at(i) = old[i&uint32(len(old)-1)]
+		}
+	}
+	i := r.tail
+	r.tail++
+	return i, r.at(i)
+}
+
+// buryAt puts a tomb for c in its slot.
+func (t *Table[S]) buryAt(i uint32, c *Conn[S], prev Prev) {
+	if t.tombs.len() >= t.opts.MaxTombs {
+		t.Stats.TombsDropped++
+		// Dropping a tomb moves slots about.
+		t.dropTomb()
+		i, _ = t.find(&c.Key, c.hash)
+	}
+	n, b := t.tombs.push()
+	*b = tomb{key: c.Key, until: t.now + int64(tombTime), hash: c.hash, slotd: true, prev: prev}
+	for d := range c.Streams {
+		s := &c.Streams[d]
+		b.isn[d], b.end[d], b.syn[d] = s.ISN, s.Max, s.SYN()
+	}
+	t.slots[i] = slot{c.hash, n&(isTomb-1) | isTomb}
+}
+
+// dropTomb forgets the oldest tomb.
+func (t *Table[S]) dropTomb() {
+	b := t.tombs.oldest()
+	if b.slotd {
+		if i, ok := t.find(&b.key, b.hash); ok {
+			t.remove(i)
+		}
+	}
+	t.tombs.head++
+}
+
+// unearth empties the slot of a tomb whose addresses are in use again.
+func (t *Table[S]) unearth(i uint32) {
+	t.tombs.at(t.slots[i].ref &^ isTomb).slotd = false
+	t.remove(i)
+}
