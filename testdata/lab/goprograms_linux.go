@@ -1,0 +1,333 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// runGoProgram plays one of the lab's Go parts; the lab starts itself as
+// `lab program NAME ARG…` inside a namespace.
+func runGoProgram(name string, args []string) error {
+	programs := map[string]func([]string) error{
+		"raw":    rawPeer,
+		"get":    goGet,
+		"serve":  goServe,
+		"relay":  goRelay,
+		"upload": goUpload,
+	}
+	p, ok := programs[name]
+	if !ok {
+		return fmt.Errorf("no program %q", name)
+	}
+	return p(args)
+}
+
+// rawPeer follows the step language of programs/rawpeer.py (without tls and
+// rcvbuf).
+func rawPeer(args []string) error {
+	if len(args) < 3 {
+		return errors.New("usage: raw connect|listen HOST PORT STEP…")
+	}
+	mode, addr, steps := args[0], net.JoinHostPort(args[1], args[2]), args[3:]
+	options := map[string]int{"connections": 1, "parallel": 1, "every": 0}
+	for len(steps) > 0 {
+		word, arg, _ := strings.Cut(steps[0], ":")
+		if _, ok := options[word]; !ok {
+			break
+		}
+		options[word], _ = strconv.Atoi(arg)
+		steps = steps[1:]
+	}
+	if mode == "listen" {
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			return err
+		}
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return err
+			}
+			go playRaw(c, steps)
+		}
+	}
+	var wg sync.WaitGroup
+	for range options["parallel"] {
+		wg.Go(func() {
+			for range options["connections"] {
+				c, err := net.Dial("tcp", addr)
+				if err != nil {
+					fmt.Println(err)
+					continue
+				}
+				playRaw(c, steps)
+				time.Sleep(time.Duration(options["every"]) * time.Millisecond)
+			}
+		})
+	}
+	wg.Wait()
+	return nil
+}
+
+func playRaw(c net.Conn, steps []string) {
+	p := &rawConn{c: c.(*net.TCPConn), r: bufio.NewReader(c)}
+	defer p.c.Close()
+	if err := p.run(steps); err != nil && !errors.Is(err, errEnded) && !errors.Is(err, io.EOF) {
+		fmt.Println(err)
+	}
+}
+
+var errEnded = errors.New("script ended")
+
+type rawConn struct {
+	c *net.TCPConn
+	r *bufio.Reader
+}
+
+func (p *rawConn) run(steps []string) error {
+	for i := 0; i < len(steps); i++ {
+		word, arg, _ := strings.Cut(steps[i], ":")
+		n, _ := strconv.Atoi(arg)
+		if word == "repeat" {
+			end, depth := i+1, 1
+			for ; depth > 0; end++ {
+				if strings.HasPrefix(steps[end], "repeat:") {
+					depth++
+				} else if steps[end] == "done" {
+					depth--
+				}
+			}
+			for range n {
+				if err := p.run(steps[i+1 : end-1]); err != nil {
+					return err
+				}
+			}
+			i = end - 1
+			continue
+		}
+		if err := p.step(word, arg, n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *rawConn) step(word, arg string, n int) error {
+	var err error
+	switch word {
+	case "send":
+		_, err = io.WriteString(p.c, strings.NewReplacer(`\r`, "\r", `\n`, "\n", `\\`, `\`).Replace(arg))
+	case "fill":
+		_, err = p.c.Write(bytes.Repeat([]byte("x"), n))
+	case "sleep":
+		time.Sleep(time.Duration(n) * time.Millisecond)
+	case "head":
+		_, err = p.head()
+	case "message":
+		if n, err = p.head(); err == nil {
+			_, err = p.r.Discard(n)
+		}
+	case "bytes":
+		_, err = p.r.Discard(n)
+	case "eof":
+		_, err = io.Copy(io.Discard, p.r)
+	case "fin":
+		err = p.c.CloseWrite()
+	case "reset":
+		_ = p.c.SetLinger(0)
+		err = errEnded
+	case "close":
+		err = errEnded
+	case "nodelay", "nagle":
+		err = p.c.SetNoDelay(word == "nodelay")
+	default:
+		err = fmt.Errorf("unknown step %q", word)
+	}
+	return err
+}
+
+// head reads a message head and returns its Content-Length.
+func (p *rawConn) head() (length int, err error) {
+	for {
+		line, err := p.r.ReadString('\n')
+		if err != nil {
+			return 0, err
+		}
+		if line = strings.TrimRight(line, "\r\n"); line == "" {
+			return length, nil
+		}
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.EqualFold(name, "content-length") {
+			length, _ = strconv.Atoi(strings.TrimSpace(value))
+		}
+	}
+}
+
+// goGet requests URL N times with net/http: `get URL N [close] [every:MS] [proxy:URL]`.
+// close turns keep-alive off, the usual cause of a connection per request.
+func goGet(args []string) error {
+	n, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	tr := http.DefaultTransport.(*http.Transport).Clone()
+	tr.Proxy = nil
+	var pause time.Duration
+	for _, a := range args[2:] {
+		word, arg, _ := strings.Cut(a, ":")
+		switch word {
+		case "close":
+			tr.DisableKeepAlives = true
+		case "every":
+			ms, _ := strconv.Atoi(arg)
+			pause = time.Duration(ms) * time.Millisecond
+		}
+	}
+	client := &http.Client{Transport: tr}
+	for range n {
+		res, err := client.Get(args[0])
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		res.Body.Close()
+		time.Sleep(pause)
+	}
+	client.CloseIdleConnections()
+	return nil
+}
+
+// goUpload posts N small JSON bodies through one connection on which Nagle's
+// algorithm is switched on: `upload ADDR N`. It writes head and body apart, as
+// hand-written clients do.
+func goUpload(args []string) error {
+	n, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	c, err := net.Dial("tcp", args[0])
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if err := c.(*net.TCPConn).SetNoDelay(false); err != nil {
+		return err
+	}
+	r := bufio.NewReader(c)
+	body := `{"sku":"A-1","quantity":3}`
+	for i := range n {
+		fmt.Fprintf(c, "POST /orders/%d HTTP/1.1\r\nHost: shop.test\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", i, len(body))
+		_, _ = io.WriteString(c, body)
+		res, err := http.ReadResponse(r, nil)
+		if err != nil {
+			return err
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+	}
+	return nil
+}
+
+// goServe is a net/http server: `serve ADDR [rst-on-eof]`. It answers GET with
+// a short text, POST with the length it read, /status/N with status N.
+func goServe(args []string) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		n, _ := io.Copy(io.Discard, r.Body)
+		fmt.Fprintf(w, "%s %s took %d bytes\n", r.Method, r.URL.Path, n)
+	})
+	mux.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
+		time.Sleep(300 * time.Millisecond)
+		fmt.Fprintln(w, "slow")
+	})
+	mux.HandleFunc("/status/{code}", func(w http.ResponseWriter, r *http.Request) {
+		code, _ := strconv.Atoi(r.PathValue("code"))
+		w.WriteHeader(code)
+	})
+	return (&http.Server{Addr: args[0], Handler: mux}).ListenAndServe()
+}
+
+// goRelay is a deliberately careless reverse proxy: `relay LISTEN UPSTREAM [add:NAME=VALUE…] [blind]`.
+// It parses heads and bodies by Content-Length, opens one upstream connection
+// for each client connection, and passes every field on as it came, hop-by-hop
+// ones included, in both directions. add: appends a field to each request.
+func goRelay(args []string) error {
+	ln, err := net.Listen("tcp", args[0])
+	if err != nil {
+		return err
+	}
+	var extra string
+	for _, a := range args[2:] {
+		if f, ok := strings.CutPrefix(a, "add:"); ok {
+			name, value, _ := strings.Cut(f, "=")
+			extra += name + ": " + value + "\r\n"
+		}
+	}
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer c.Close()
+			up, err := net.Dial("tcp", args[1])
+			if err != nil {
+				return
+			}
+			defer up.Close()
+			fromClient, fromServer := bufio.NewReader(c), bufio.NewReader(up)
+			for passMessage(fromClient, up, extra) == nil && passMessage(fromServer, c, "") == nil {
+			}
+		}()
+	}
+}
+
+func passMessage(from *bufio.Reader, to io.Writer, extra string) error {
+	var head strings.Builder
+	length := 0
+	for {
+		line, err := from.ReadString('\n')
+		if err != nil {
+			return err
+		}
+		if line == "\r\n" {
+			break
+		}
+		// A forward proxy's request line becomes the origin's.
+		if head.Len() == 0 && strings.Contains(line, " http://") {
+			method, rest, _ := strings.Cut(line, " http://")
+			if slash := strings.IndexByte(rest, '/'); slash >= 0 {
+				line = method + " " + rest[slash:]
+			}
+		}
+		head.WriteString(line)
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.EqualFold(name, "content-length") {
+			length, _ = strconv.Atoi(strings.TrimSpace(value))
+		}
+	}
+	head.WriteString(extra + "\r\n")
+	body := make([]byte, length)
+	if _, err := io.ReadFull(from, body); err != nil {
+		return err
+	}
+	_, err := to.Write(append([]byte(head.String()), body...))
+	return err
+}
+
+// self is the running lab binary, to be started again inside a namespace.
+func self() string {
+	exe, err := os.Executable()
+	if err != nil {
+		return os.Args[0]
+	}
+	return exe
+}

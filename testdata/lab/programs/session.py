@@ -1,0 +1,42 @@
+"""Clients on python3-requests, http.client and urllib.
+
+    session.py get|post|fresh|urllib URL N [PAUSE_MS]
+
+get, post  N requests through one requests.Session
+fresh      N requests, each over an http.client connection of its own, closed by us
+urllib     N times urllib.request.urlopen, which announces Connection: close
+"""
+import http.client
+import sys
+import time
+import urllib.request
+from urllib.parse import urlsplit
+
+what, url, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
+pause = int(sys.argv[4]) / 1000 if len(sys.argv) > 4 else 0
+
+if what in ("get", "post"):
+    import requests
+
+    with requests.Session() as s:
+        s.trust_env = False
+        for i in range(n):
+            if what == "get":
+                s.get(url)
+            else:
+                s.post(url, json={"sku": "A-1", "quantity": i})
+            time.sleep(pause)
+elif what == "fresh":
+    parts = urlsplit(url)
+    for i in range(n):
+        c = http.client.HTTPConnection(parts.hostname, parts.port)
+        c.request("GET", parts.path)
+        c.getresponse().read()
+        c.close()
+        time.sleep(pause)
+else:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    for i in range(n):
+        with opener.open(url) as r:
+            r.read()
+        time.sleep(pause)
