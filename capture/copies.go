@@ -2,6 +2,7 @@ package capture
 
 import (
 	"encoding/binary"
+	"math/bits"
 
 	"github.com/connlint/connlint/capture/wire"
 )
@@ -17,78 +18,78 @@ import (
 // identification 0, only the TCP timestamp tells it from a copy: without that,
 // one sent again within 50 ms is taken for a copy.
 //
-// Its memory is fixed, and holds about the last 32768 segments. The zero value
-// is ready. It depends on nothing but the order of the segments and their
-// times.
+// Its memory is fixed, 256 KiB, and holds about the last 28,000 segments. The
+// zero value is ready. It depends on nothing but the order of the segments and
+// their times.
 type Copies struct {
-	sets [copySets][copyWays]sighting
+	sets [1 << copySetBits]copySet
+}
+
+const copySetBits = 12
+
+// copySet is a cache line. A sighting is a hash, its low bits replaced by the
+// time in units of about a quarter of a millisecond; 0 means none. The time
+// wraps after 18 minutes: only then would the same packet be taken for a copy
+// of one that long ago.
+type copySet struct {
+	ring [7]uint64
+	next uint64 // where the next sighting goes: over the oldest
 }
 
 const (
-	copySets = 1 << 13 // of one cache line each
-	copyWays = 4
+	copyTimeBits = 22
+	copyTimeMask = 1<<copyTimeBits - 1
+	copyTimeUnit = 18 // as a power of two of nanoseconds
 )
-
-type sighting struct {
-	hash uint64 // 0: empty
-	time int64
-}
 
 // Seen reports whether s is a copy of a segment seen before, and remembers it
 // if not.
 func (c *Copies) Seen(s *Segment) bool {
 	h := identity(s)
-	set := &c.sets[h>>(64-13)]
-	oldest := &set[0]
-	for i := range set {
-		e := &set[i]
-		if e.hash == 0 {
-			oldest = e // so are all behind it
-			break
-		}
-		if e.hash == h {
-			if age := s.Time - e.time; -copyWindow <= age && age <= copyWindow {
+	set := &c.sets[h>>(64-copySetBits)]
+	now := uint64(s.Time) >> copyTimeUnit & copyTimeMask
+	h &^= copyTimeMask
+	for _, e := range &set.ring {
+		if e&^copyTimeMask == h && e != 0 {
+			const window = uint64(copyWindow) >> copyTimeUnit
+			if age := (now - e) & copyTimeMask; age <= window || age >= copyTimeMask+1-window {
 				return true
 			}
-			oldest = e // it happened again, later
-			break
-		}
-		if e.time < oldest.time {
-			oldest = e
 		}
 	}
-	*oldest = sighting{hash: h, time: s.Time}
+	set.ring[set.next%7] = h | now
+	set.next++
 	return false
 }
 
-// identity hashes what makes s the packet it is. Never 0.
+// identity hashes what makes s the packet it is.
 func identity(s *Segment) uint64 {
 	le := binary.LittleEndian
 	// The flow's hash is the same both ways: the source tells which.
-	h := mul(s.Hash ^ le.Uint64(s.Flow.Src[8:]) ^ uint64(s.Flow.SrcPort)<<48)
-	h = mul(h ^ uint64(s.Seq)<<32 ^ uint64(s.Ack))
-	h = mul(h ^ uint64(s.ID)<<48 ^ uint64(s.Window)<<32 ^ uint64(s.Flags)<<24 ^ uint64(uint32(s.Len)))
+	h := fold(s.Hash^le.Uint64(s.Flow.Src[8:])^uint64(s.Flow.SrcPort)<<48, uint64(s.Seq)<<32|uint64(s.Ack))
+	rest := uint64(s.ID)<<48 | uint64(s.Window)<<32 | uint64(s.Flags)<<24 ^ uint64(uint32(s.Len))
 	o := s.Options
 	if s.Flags&wire.SYN != 0 {
 		// Routers rewrite the MSS: of a SYN's options only TSval counts.
 		for it := wire.Options(o); it.Next(); {
 			if val, _, ok := it.Timestamps(); ok {
-				return mul(h^uint64(val)) | 1
+				return h ^ fold(rest, uint64(val))
 			}
 		}
-		return h | 1
+		return h ^ fold(rest, 0)
 	}
-	for ; len(o) >= 8; o = o[8:] {
-		h = mul(h ^ le.Uint64(o))
+	for ; len(o) >= 12; o = o[12:] { // mostly once: two NOPs and timestamps
+		h ^= fold(rest, le.Uint64(o))
+		rest = rest<<7 ^ rest>>57 ^ uint64(le.Uint32(o[8:]))
 	}
-	if len(o) >= 4 {
-		h = mul(h ^ uint64(le.Uint32(o)))
+	for ; len(o) >= 4; o = o[4:] {
+		rest = rest<<7 ^ rest>>57 ^ uint64(le.Uint32(o))
 	}
-	return h | 1
+	return h ^ fold(rest, 0)
 }
 
-// mul is one round of mixing.
-func mul(x uint64) uint64 {
-	x *= 0x9e3779b97f4a7c15
-	return x ^ x>>32
+// fold multiplies two words and adds up the halves of the product.
+func fold(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a^0x9e3779b97f4a7c15, b^0xd6e8feb86659fd93)
+	return hi ^ lo
 }

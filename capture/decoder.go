@@ -172,7 +172,9 @@ func (d *Decoder) ipv4(b []byte, cut int, s *Segment) Reason {
 	} else if total != 0 { // zero: segmented by the network card, all of it is ours
 		return Malformed
 	}
-	s.Flow.Src, s.Flow.Dst, s.ID = h.Src(), h.Dst(), h.ID()
+	s.Flow.Src.Set4(h.Src())
+	s.Flow.Dst.Set4(h.Dst())
+	s.ID = h.ID()
 	p := h.Protocol()
 	if h.Fragmented() {
 		return d.fragment(fragment{

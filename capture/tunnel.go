@@ -320,9 +320,6 @@ func (d *Decoder) radiotap(b []byte, cut int, s *Segment) Reason {
 // larger one (IEEE 802.11 §9.3.2). The frame check sequence, if captured, is
 // behind the IP packet's end.
 func (d *Decoder) wifi(b []byte, cut int, padded bool, s *Segment) Reason {
-	if len(b) < 24 {
-		return short(cut)
-	}
 	const (
 		data          = 0x08 // type, in the low four bits
 		null, qos     = 0x40, 0x80
@@ -331,9 +328,18 @@ func (d *Decoder) wifi(b []byte, cut int, padded bool, s *Segment) Reason {
 		protected     = 0x40
 		order         = 0x80
 	)
+	if len(b) < 2 {
+		return short(cut)
+	}
 	control, flags := b[0], b[1]
-	if control&0x0f != data || control&null != 0 || flags&(protected|moreFragments) != 0 || b[22]&0x0f != 0 {
+	if control&0x0f != data || control&null != 0 || flags&(protected|moreFragments) != 0 {
 		return NotIP
+	}
+	if len(b) < 24 {
+		return short(cut)
+	}
+	if b[22]&0x0f != 0 {
+		return NotIP // a later fragment
 	}
 	n := 24
 	if flags&(toDS|fromDS) == toDS|fromDS {

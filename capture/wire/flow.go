@@ -10,9 +10,17 @@ type Addr [16]byte
 
 // AddrFrom4 returns the IPv4 address in b, which has at least four bytes.
 func AddrFrom4(b []byte) (a Addr) {
-	a[10], a[11] = 0xff, 0xff
-	copy(a[12:], b[:4])
+	a.Set4(b)
 	return a
+}
+
+// Set4 sets a to the IPv4 address in b, which has at least four bytes. It
+// writes two words, as [Flow.Hash] reads them: piecemeal stores would make that
+// wait.
+func (a *Addr) Set4(b []byte) {
+	le := binary.LittleEndian
+	le.PutUint64(a[:8], 0)
+	le.PutUint64(a[8:], uint64(le.Uint32(b))<<32|0xffff<<16)
 }
 
 // AddrFrom16 returns the IPv6 address in b, which has at least 16 bytes.

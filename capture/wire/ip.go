@@ -60,11 +60,11 @@ func (h IPv4) MoreFragments() bool { return h[6]&0x20 != 0 }
 // Protocol returns the protocol of the data.
 func (h IPv4) Protocol() Proto { return Proto(h[9]) }
 
-// Src returns the source address.
-func (h IPv4) Src() Addr { return AddrFrom4(h[12:16]) }
+// Src returns the four bytes of the source address.
+func (h IPv4) Src() []byte { return h[12:16] }
 
-// Dst returns the destination address.
-func (h IPv4) Dst() Addr { return AddrFrom4(h[16:20]) }
+// Dst returns the four bytes of the destination address.
+func (h IPv4) Dst() []byte { return h[16:20] }
 
 // IPv6 is an IPv6 packet (RFC 8200 §3).
 type IPv6 []byte
