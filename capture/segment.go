@@ -17,6 +17,13 @@ type Segment struct {
 	ID     uint16   // IPv4 identification, 0 for IPv6
 	Flags  wire.Flags
 
+	// Now is the latest capture time up to this packet: a clock that never
+	// runs back, the same for every shard. Set by who hands segments out.
+	Now int64
+	// Twin says that the connection repeats another one on the far side of an
+	// address translator. Set by who hands segments out, once.
+	Twin bool
+
 	Payload []byte
 	Options []byte // TCP options, bounds not yet proven; may be cut by the snapshot length
 }

@@ -17,8 +17,8 @@ const (
 // Feed returns.
 func (t *Table[S]) Feed(s *Segment) {
 	t.Stats.Segments++
-	if s.Time > t.now {
-		t.now = s.Time
+	if now := max(s.Now, s.Time); now > t.now {
+		t.now = now
 		t.expire()
 	}
 	key, d := s.Flow.Canonical()

@@ -191,10 +191,10 @@ func (t *Table[S]) checkHole(c *Conn[S], d wire.Dir, s *Segment) {
 		return
 	}
 	if x.holeSince == 0 {
-		x.holeSince = max(s.Time, 1)
+		x.holeSince = max(c.Last, 1)
 		return
 	}
-	if t.now-x.holeSince > patience || c.heldFor > segments {
+	if c.Last-x.holeSince > patience || c.heldFor > segments {
 		t.giveUp(c, d, s.Time, s.Frame)
 		t.drain(c)
 	}
