@@ -1,0 +1,165 @@
+package accum_test
+
+import (
+	"cmp"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/connlint/connlint/rules/accum"
+	"github.com/connlint/connlint/rules/rulestest"
+)
+
+// times draws times near each other and far apart, so that widths differ.
+func times() *rapid.Generator[int64] {
+	base := int64(1_700_000_000_000_000_000)
+	return rapid.OneOf(
+		rapid.Int64Range(base, base+int64(time.Second)),
+		rapid.Int64Range(base, base+int64(time.Hour)),
+		rapid.Int64Range(-base, base+int64(1e17)),
+	)
+}
+
+func TestTimelineLaws(t *testing.T) {
+	rulestest.Values(t, times(),
+		func(t accum.Timeline, at int64) accum.Timeline { return t.Add(at, 1+at&3) },
+		accum.Timeline.Merge)
+}
+
+// TestTimeline compares with a plain list of times.
+func TestTimeline(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		ats := rapid.SliceOfN(times(), 1, 200).Draw(t, "times")
+		var tl accum.Timeline
+		for _, at := range ats {
+			tl = tl.Add(at, 1)
+		}
+		slices.Sort(ats)
+		if tl.First != ats[0] || tl.Last != ats[len(ats)-1] || tl.N != int64(len(ats)) {
+			t.Fatalf("first %d, last %d, n %d", tl.First, tl.Last, tl.N)
+		}
+		if len(tl.Bins) > 4096 {
+			t.Fatalf("%d bins", len(tl.Bins))
+		}
+		w := int64(tl.Width())
+		window := rapid.Int64Range(1, int64(10*time.Minute)).Draw(t, "window")
+		got, at := tl.Peak(time.Duration(window))
+		// Counting in bins can stray by a bin at each end.
+		if lo, hi := most(ats, window-2*w), most(ats, max(window, w)+2*w); got < lo || got > hi {
+			t.Fatalf("peak %d, want %d to %d", got, lo, hi)
+		}
+		if at < tl.First || at > tl.Last {
+			t.Fatalf("peak at %d", at)
+		}
+		cut := rapid.SampledFrom(ats).Draw(t, "cut")
+		same := int64(0)
+		for _, b := range tl.Bins {
+			if b.At == cut>>tl.Shift {
+				same = b.N
+			}
+		}
+		if b, a := tl.Before(cut), tl.After(cut); b+a+same != tl.N || b > index(ats, cut) {
+			t.Fatalf("before %d, same %d, after %d of %d", b, same, a, tl.N)
+		}
+	})
+}
+
+func index(ats []int64, v int64) int64 {
+	i, _ := slices.BinarySearch(ats, v)
+	return int64(i)
+}
+
+// most returns the most times within any window.
+func most(ats []int64, window int64) (n int64) {
+	lo := 0
+	for i := range ats {
+		for ats[i]-ats[lo] >= max(window, 0) && lo < i {
+			lo++
+		}
+		n = max(n, int64(i-lo+1))
+	}
+	return n
+}
+
+func TestSmallestNLaws(t *testing.T) {
+	rulestest.Values(t, rapid.IntRange(0, 30),
+		func(s accum.SmallestN[int], v int) accum.SmallestN[int] { return s.Add(v, 5, cmp.Compare[int]) },
+		func(a, b accum.SmallestN[int]) accum.SmallestN[int] { return a.Merge(b, 5, cmp.Compare[int]) })
+	rulestest.Values(t, rapid.IntRange(0, 30),
+		func(s accum.TopK[int], v int) accum.TopK[int] { return s.Add(v, 5, cmp.Compare[int]) },
+		func(a, b accum.TopK[int]) accum.TopK[int] { return a.Merge(b, 5, cmp.Compare[int]) })
+}
+
+func TestSmallestN(t *testing.T) {
+	var s accum.SmallestN[int]
+	var k accum.TopK[int]
+	for _, v := range rand.New(rand.NewPCG(1, 2)).Perm(100) {
+		s = s.Add(v, 4, cmp.Compare[int])
+		k = k.Add(v, 4, cmp.Compare[int])
+	}
+	if !slices.Equal(s, []int{0, 1, 2, 3}) || !slices.Equal(k, []int{99, 98, 97, 96}) {
+		t.Errorf("smallest %v, largest %v", s, k)
+	}
+	if s.Takes(3, 4, cmp.Compare[int]) || !s.Takes(-1, 4, cmp.Compare[int]) || s.Takes(-1, 0, cmp.Compare[int]) {
+		t.Error("Takes is not what Add does")
+	}
+}
+
+func TestBottomKLaws(t *testing.T) {
+	rulestest.Values(t, rapid.Uint64Range(0, 40),
+		func(b accum.BottomK[accum.Sum], v uint64) accum.BottomK[accum.Sum] {
+			b.Entries = slices.Clone(b.Entries)
+			if s := b.At(v*0x9e3779b97f4a7c15, 8); s != nil {
+				*s = s.Add(int64(v))
+			}
+			return b
+		},
+		func(a, b accum.BottomK[accum.Sum]) accum.BottomK[accum.Sum] {
+			return a.Merge(b, 8, accum.Sum.Merge)
+		})
+}
+
+func TestBottomK(t *testing.T) {
+	var b accum.BottomK[accum.Sum]
+	for v := range uint64(1000) {
+		for range 3 {
+			if s := b.At(1000-v, 10); s != nil {
+				*s = s.Add(1)
+			}
+		}
+	}
+	if len(b.Entries) != 10 || !b.Full {
+		t.Fatalf("%d entries, full %v", len(b.Entries), b.Full)
+	}
+	for i, e := range b.Entries {
+		if e.Hash != uint64(i+1) || e.Value.N != 3 {
+			t.Errorf("entry %d: %+v", i, e)
+		}
+	}
+	if b.Get(1) == nil || b.Get(11) != nil {
+		t.Error("Get finds what is not held, or not what is")
+	}
+}
+
+func TestMinMaxAndSum(t *testing.T) {
+	ints := rapid.Int64Range(-1000, 1000)
+	rulestest.Values(t, ints, accum.MinMax[int64].Add, accum.MinMax[int64].Merge)
+	rulestest.Values(t, ints, accum.Sum.Add, accum.Sum.Merge)
+	s := accum.Sum{}.Add(1).Add(4)
+	if s.Mean() != 2.5 || (accum.Sum{}).Mean() != 0 {
+		t.Errorf("mean %v", s.Mean())
+	}
+}
+
+func BenchmarkTimelineAdd(b *testing.B) {
+	var t accum.Timeline
+	at := int64(1_700_000_000_000_000_000)
+	b.ReportAllocs()
+	for b.Loop() {
+		at += 1e6
+		t = t.Add(at, 1)
+	}
+}

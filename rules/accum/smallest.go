@@ -1,0 +1,150 @@
+package accum
+
+import (
+	"cmp"
+	"slices"
+)
+
+// SmallestN holds the n smallest of the values added, by a total order, in
+// that order. Values that compare equal must be alike in all that matters.
+type SmallestN[T any] []T
+
+// Add returns the n smallest of s and v. It may reuse s.
+func (s SmallestN[T]) Add(v T, n int, order func(a, b T) int) SmallestN[T] {
+	if !s.Takes(v, n, order) {
+		return s
+	}
+	// Behind its equals: cheap for values that come in order.
+	i := len(s)
+	for i > 0 && order(s[i-1], v) > 0 {
+		i--
+	}
+	if len(s) >= n {
+		s = s[:n-1]
+	}
+	return slices.Insert(s, i, v)
+}
+
+// Takes reports whether Add would keep v: ask before making a copy of it.
+func (s SmallestN[T]) Takes(v T, n int, order func(a, b T) int) bool {
+	return n > 0 && (len(s) < n || order(v, s[len(s)-1]) < 0)
+}
+
+// Merge returns the n smallest of s and o. It may reuse s, and does not keep o.
+func (s SmallestN[T]) Merge(o SmallestN[T], n int, order func(a, b T) int) SmallestN[T] {
+	for _, v := range o {
+		s = s.Add(v, n, order)
+	}
+	return s
+}
+
+// TopK holds the k largest of the values added, the largest first.
+type TopK[T any] SmallestN[T]
+
+// Add returns the k largest of t and v. It may reuse t.
+func (t TopK[T]) Add(v T, k int, order func(a, b T) int) TopK[T] {
+	return TopK[T](SmallestN[T](t).Add(v, k, reverse(order)))
+}
+
+// Merge returns the k largest of t and o. It may reuse t, and does not keep o.
+func (t TopK[T]) Merge(o TopK[T], k int, order func(a, b T) int) TopK[T] {
+	return TopK[T](SmallestN[T](t).Merge(SmallestN[T](o), k, reverse(order)))
+}
+
+func reverse[T any](order func(a, b T) int) func(a, b T) int {
+	return func(a, b T) int { return order(b, a) }
+}
+
+// BottomK holds a value for each of the k keys with the smallest hashes: under
+// pressure a uniform sample of the keys, each with all that was added to it. A
+// key once left out never comes back, since the bound only falls.
+type BottomK[V any] struct {
+	Entries []Entry[V] // by hash
+	Full    bool       // keys were left out
+}
+
+// Entry is one key's value. Keys with the same hash are one key.
+type Entry[V any] struct {
+	Hash  uint64
+	Value V
+}
+
+// At returns the value of the key with that hash, made if need be, or nil if k
+// smaller ones are held. The pointer is valid until the next call.
+func (b *BottomK[V]) At(hash uint64, k int) *V {
+	i, found := slices.BinarySearchFunc(b.Entries, hash, func(e Entry[V], h uint64) int { return cmp.Compare(e.Hash, h) })
+	if found {
+		return &b.Entries[i].Value
+	}
+	if i >= k {
+		b.Full = true
+		return nil
+	}
+	if len(b.Entries) >= k {
+		b.Full = true
+		b.Entries = b.Entries[:k-1]
+	}
+	b.Entries = slices.Insert(b.Entries, i, Entry[V]{Hash: hash})
+	return &b.Entries[i].Value
+}
+
+// Get returns the value of the key with that hash, nil if it is not held.
+func (b *BottomK[V]) Get(hash uint64) *V {
+	i, found := slices.BinarySearchFunc(b.Entries, hash, func(e Entry[V], h uint64) int { return cmp.Compare(e.Hash, h) })
+	if !found {
+		return nil
+	}
+	return &b.Entries[i].Value
+}
+
+// Merge returns the keys of b and o, values of keys in both merged. It may
+// reuse b; whether it keeps values of o is merge's choice, which gets a zero V
+// for a new key.
+func (b BottomK[V]) Merge(o BottomK[V], k int, merge func(a, b V) V) BottomK[V] {
+	for i := range o.Entries {
+		e := &o.Entries[i]
+		if v := b.At(e.Hash, k); v != nil {
+			*v = merge(*v, e.Value)
+		}
+	}
+	b.Full = b.Full || o.Full
+	return b
+}
+
+// MinMax holds the least and the greatest of the values added.
+type MinMax[T cmp.Ordered] struct {
+	Min, Max T // valid with Seen
+	Seen     bool
+}
+
+// Add returns m with v.
+func (m MinMax[T]) Add(v T) MinMax[T] { return m.Merge(MinMax[T]{v, v, true}) }
+
+// Merge returns the least and the greatest of both.
+func (m MinMax[T]) Merge(o MinMax[T]) MinMax[T] {
+	if !m.Seen {
+		return o
+	}
+	if o.Seen {
+		m.Min, m.Max = min(m.Min, o.Min), max(m.Max, o.Max)
+	}
+	return m
+}
+
+// Sum counts values and adds them up. Integers only: floating-point addition
+// depends on the order.
+type Sum struct{ N, Total int64 }
+
+// Add returns s with v.
+func (s Sum) Add(v int64) Sum { return Sum{s.N + 1, s.Total + v} }
+
+// Merge returns both added up.
+func (s Sum) Merge(o Sum) Sum { return Sum{s.N + o.N, s.Total + o.Total} }
+
+// Mean returns the mean, 0 of none.
+func (s Sum) Mean() float64 {
+	if s.N == 0 {
+		return 0
+	}
+	return float64(s.Total) / float64(s.N)
+}
