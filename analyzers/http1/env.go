@@ -1,0 +1,164 @@
+package http1
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+// Options bound what a Session keeps. The zero value means the defaults.
+type Options struct {
+	MaxHead        int // bytes of a head that are kept; 64 KiB
+	MaxOutstanding int // requests of a connection that wait for their responses; 1024
+	MaxHash        int // body bytes that BodyHash covers; 64 KiB
+}
+
+// Stats counts what was found.
+type Stats struct {
+	Requests  uint64 // request lines with their heads, cut ones too
+	Responses uint64 // status lines with their heads, interim and cut ones too
+}
+
+// Env is what all sessions of one goroutine share: the sink, scratch space and
+// the pools their buffers come from.
+type Env struct {
+	Sink  Sink
+	Stats Stats
+
+	opts  Options
+	p     headParse
+	fault Anomaly
+
+	free    *Transaction
+	bufs    []*headBuf
+	history []*history
+}
+
+// NewEnv returns an Env that tells sink what its sessions find.
+func NewEnv(sink Sink, opts Options) *Env {
+	if opts.MaxHead <= 0 {
+		opts.MaxHead = 64 << 10
+	}
+	if opts.MaxOutstanding <= 0 {
+		opts.MaxOutstanding = 1024
+	}
+	opts.MaxOutstanding = min(opts.MaxOutstanding, 1<<16-1)
+	if opts.MaxHash <= 0 {
+		opts.MaxHash = 64 << 10
+	}
+	return &Env{Sink: sink, opts: opts}
+}
+
+// headBuf holds the beginning of a head until the rest comes.
+type headBuf struct {
+	b    []byte
+	at   Mark // of b[0]
+	scan int  // where in b the unfinished line begins
+
+	// Of a head longer than b may grow, later lines pass through line, and only
+	// what they say is kept.
+	over    bool
+	line    []byte
+	lineLen int
+	info    headInfo
+}
+
+const (
+	keptBuf  = 16 << 10 // larger buffers are left to the garbage collector
+	overLine = 1 << 10  // bytes looked at of a line beyond MaxHead
+	maxJunk  = 64       // bytes shown of what is no start line
+)
+
+func (e *Env) getBuf(at Mark) *headBuf {
+	var h *headBuf
+	if n := len(e.bufs); n > 0 {
+		h, e.bufs = e.bufs[n-1], e.bufs[:n-1]
+	} else {
+		h = &headBuf{b: make([]byte, 0, 512)}
+	}
+	h.at = at
+	return h
+}
+
+func (e *Env) putBuf(h *headBuf) {
+	if cap(h.b) > keptBuf {
+		return
+	}
+	*h = headBuf{b: h.b[:0], line: h.line[:0]}
+	e.bufs = append(e.bufs, h)
+}
+
+func (e *Env) get() *Transaction {
+	t := e.free
+	if t == nil {
+		t = new(Transaction)
+	} else {
+		e.free, t.next = t.next, nil
+	}
+	t.Req.reset()
+	t.Resp.reset()
+	return t
+}
+
+func (e *Env) put(t *Transaction) {
+	*t = Transaction{buf: t.buf[:0], next: e.free}
+	e.free = t
+}
+
+func (m *Message) reset() {
+	*m = Message{Declared: -1, KeepAliveTimeout: -1, KeepAliveMax: -1}
+}
+
+// keep copies b, at most limit bytes of it, into the transaction's own buffer.
+func (t *Transaction) keep(b []byte, limit int) []byte {
+	n := len(t.buf)
+	t.buf = append(t.buf, b[:min(len(b), limit)]...)
+	return t.buf[n:len(t.buf):len(t.buf)]
+}
+
+// bodyHash hashes a body eight bytes at a time, however it is cut up. The
+// result is the same in every process.
+type bodyHash struct {
+	h, word uint64
+	n       int64
+	on, bad bool
+}
+
+func (h *bodyHash) mix(w uint64) {
+	hi, lo := bits.Mul64(h.h^w^0x9e3779b97f4a7c15, 0xd6e8feb86659fd93)
+	h.h = hi ^ lo ^ bits.RotateLeft64(h.h, 23)
+}
+
+func (h *bodyHash) write(b []byte, limit int) {
+	if h.n+int64(len(b)) > int64(limit) {
+		h.bad = true
+	}
+	if h.bad {
+		return
+	}
+	for len(b) > 0 && h.n%8 != 0 {
+		h.add(b[0])
+		b = b[1:]
+	}
+	for ; len(b) >= 8; b = b[8:] {
+		h.mix(binary.LittleEndian.Uint64(b))
+		h.n += 8
+	}
+	for _, c := range b {
+		h.add(c)
+	}
+}
+
+func (h *bodyHash) add(c byte) {
+	h.word |= uint64(c) << (h.n % 8 * 8)
+	if h.n++; h.n%8 == 0 {
+		h.mix(h.word)
+		h.word = 0
+	}
+}
+
+func (h *bodyHash) sum() uint64 {
+	f := *h
+	f.mix(f.word)
+	f.mix(uint64(f.n))
+	return f.h
+}

@@ -1,0 +1,540 @@
+package http1
+
+import "bytes"
+
+// headParse is the scratch that one head is parsed into. Its slices point into
+// the bytes it was given.
+type headParse struct {
+	h       Head
+	info    headInfo
+	method  Method
+	status  uint16
+	version uint8
+
+	faults  []fault
+	faulted uint32 // kinds in faults: one of a kind is told, a million fields or not
+}
+
+// fault is an anomaly at an offset of the head.
+type fault struct {
+	kind     AnomalyKind
+	off, len int
+}
+
+func (p *headParse) fault(k AnomalyKind, off, n int) {
+	if p.faulted&(1<<k) == 0 {
+		p.faulted |= 1 << k
+		p.faults = append(p.faults, fault{k, off, n})
+	}
+}
+
+// has reports whether a fault of kind k was found.
+func (p *headParse) has(k AnomalyKind) bool { return p.faulted&(1<<k) != 0 }
+
+// tokenLow and tokenHigh hold a bit for each character of a token
+// (RFC 9110 §5.6.2).
+const (
+	tokenLow  = 0x03ff6cfa00000000
+	tokenHigh = 0x57ffffffc7fffffe
+)
+
+func isToken(c byte) bool {
+	if c < 64 {
+		return tokenLow>>c&1 != 0
+	}
+	return c < 128 && uint64(tokenHigh)>>(c-64)&1 != 0
+}
+
+func isDigit(c byte) bool { return c-'0' < 10 }
+
+const statusPrefix = "HTTP/1."
+
+// mayStart reports whether b can be the beginning of a start line of side.
+// The answer for a longer b is only ever less: it depends on the bytes, not
+// on how they came.
+func mayStart(side Side, b []byte) bool {
+	if side == Server {
+		for i, c := range b[:min(len(b), len(statusPrefix)+2)] {
+			switch {
+			case i < len(statusPrefix):
+				if c != statusPrefix[i] {
+					return false
+				}
+			case i == len(statusPrefix):
+				if !isDigit(c) {
+					return false
+				}
+			case c != ' ':
+				return false
+			}
+		}
+		return true
+	}
+	for i, c := range b[:min(len(b), maxMethod+1)] {
+		if !isToken(c) {
+			return c == ' ' && i > 0
+		}
+	}
+	return len(b) <= maxMethod
+}
+
+// lineOf returns b without its line end.
+func lineOf(b []byte) []byte {
+	if n := len(b); n > 0 && b[n-1] == '\n' {
+		b = b[:n-1]
+	}
+	if n := len(b); n > 0 && b[n-1] == '\r' {
+		b = b[:n-1]
+	}
+	return b
+}
+
+// startLine parses line, which has no line end, as a start line of side
+// (RFC 9112 §3, §4) and reports whether it is one. A request line with spaces
+// too many is one, with a fault.
+func (p *headParse) startLine(side Side, line []byte) bool {
+	p.h.Side = side
+	p.h.MethodName, p.h.Target, p.h.Reason = nil, nil, nil
+	if !mayStart(side, line) {
+		return false
+	}
+	if side == Server {
+		const code = len(statusPrefix) + 2
+		if len(line) < code+3 || len(line) > code+3 && line[code+3] != ' ' {
+			return false
+		}
+		n := uint16(0)
+		for _, c := range line[code : code+3] {
+			if !isDigit(c) {
+				return false
+			}
+			n = n*10 + uint16(c-'0')
+		}
+		if n < 100 {
+			return false
+		}
+		p.status, p.version = n, 10+line[code-2]-'0'
+		if len(line) > code+4 {
+			p.h.Reason = line[code+4:]
+		}
+		return true
+	}
+	whole := len(line)
+	for len(line) > 0 && line[len(line)-1] == ' ' {
+		line = line[:len(line)-1]
+	}
+	const version = len(" HTTP/1.1")
+	sp := bytes.IndexByte(line, ' ')
+	end := len(line) - version
+	if sp <= 0 || end < sp || string(line[end:end+version-1]) != " "+statusPrefix || !isDigit(line[len(line)-1]) {
+		return false
+	}
+	p.h.MethodName = line[:sp]
+	p.h.Target = line[min(sp+1, end):end]
+	p.method = MethodOf(p.h.MethodName)
+	p.version = 10 + line[len(line)-1] - '0'
+	if len(p.h.Target) == 0 || len(line) != whole || bytes.IndexByte(p.h.Target, ' ') >= 0 {
+		p.fault(BadStartLine, 0, whole)
+	}
+	return true
+}
+
+// parse parses the head that begins at raw[0]. It returns the length of the
+// head with its empty line, 0 when raw ends before that, and whether the start
+// line is one. With whole, raw is all there is: lines without an empty line
+// after them, the last of them perhaps without its end.
+func (p *headParse) parse(side Side, raw []byte, whole bool) (n int, ok bool) {
+	p.h.Fields = p.h.Fields[:0]
+	p.faults, p.faulted = p.faults[:0], 0
+	p.info = headInfo{declared: -1, kaTimeout: -1, kaMax: -1}
+	pos := bytes.IndexByte(raw, '\n') + 1
+	if pos == 0 {
+		if !whole {
+			return 0, mayStart(side, raw)
+		}
+		pos = len(raw)
+	}
+	if !p.startLine(side, lineOf(raw[:pos])) {
+		return 0, false
+	}
+	if pos < 2 || raw[pos-2] != '\r' {
+		p.bareLF(0, pos)
+	}
+	value := -1 // where the last field's value begins; -1 after no field
+	for {
+		i := bytes.IndexByte(raw[pos:], '\n') + 1
+		if i == 0 {
+			if !whole {
+				return 0, true
+			}
+			break // a line that is cut is no field
+		}
+		line := raw[pos : pos+i-1]
+		if k := len(line); k > 0 && line[k-1] == '\r' {
+			line = line[:k-1]
+		} else {
+			p.bareLF(pos, i)
+		}
+		if len(line) == 0 {
+			pos += i
+			break
+		}
+		if c := line[0]; c == ' ' || c == '\t' {
+			p.info.bits |= ObsFold
+			p.fault(FoldedField, pos, len(line))
+			if value >= 0 {
+				p.h.Fields[len(p.h.Fields)-1].Value = trim(raw[value : pos+len(line)])
+			}
+			pos += i
+			continue
+		}
+		value = -1
+		if f, ok := p.field(line, pos); ok {
+			value = pos + len(line)
+			if len(f.Value) > 0 {
+				value = pos + cap(line) - cap(f.Value)
+			}
+			p.h.Fields = append(p.h.Fields, f)
+		}
+		pos += i
+	}
+	p.h.Raw = raw[:pos]
+	if i := bytes.IndexByte(p.h.Raw, 0); i >= 0 {
+		p.fault(NULByte, i, 1)
+	}
+	for i := range p.h.Fields {
+		p.info.field(&p.h.Fields[i])
+	}
+	return pos, true
+}
+
+func (p *headParse) bareLF(off, n int) {
+	p.info.bits |= BareLF
+	p.fault(LFOnly, off, n)
+}
+
+// field parses one field line without its line end (RFC 9112 §5). off is its
+// offset in the head.
+func (p *headParse) field(line []byte, off int) (f Field, ok bool) {
+	colon := bytes.IndexByte(line, ':')
+	if colon <= 0 {
+		p.fault(BadFieldName, off, len(line))
+		return f, false
+	}
+	f.Name = line[:colon]
+	for k := len(f.Name) - 1; k > 0 && (f.Name[k] == ' ' || f.Name[k] == '\t'); k-- {
+		p.fault(SpaceBeforeColon, off, colon+1)
+		f.Name = f.Name[:k]
+	}
+	if f.ID = FieldOf(f.Name); f.ID == FieldOther {
+		for _, c := range f.Name {
+			if !isToken(c) {
+				p.fault(BadFieldName, off, colon)
+				break
+			}
+		}
+	}
+	f.Value = trim(line[colon+1:])
+	return f, true
+}
+
+// trim removes white space at both ends, that of folded lines too.
+func trim(b []byte) []byte {
+	for len(b) > 0 && isSpace(b[0]) {
+		b = b[1:]
+	}
+	for len(b) > 0 && isSpace(b[len(b)-1]) {
+		b = b[:len(b)-1]
+	}
+	return b
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
+
+// headInfo is what the fields of a head say about framing, persistence and
+// the rest that Bits hold.
+type headInfo struct {
+	bits              Bits
+	declared          int64 // Content-Length; -1 without one, or a bad one
+	kaTimeout, kaMax  int32
+	upgrade           Protocol // what Upgrade names first
+	lengths, encoding bool     // a Content-Length, a Transfer-Encoding was met
+}
+
+// field takes in one field.
+func (i *headInfo) field(f *Field) {
+	switch f.ID {
+	case FieldOther:
+	case FieldHost:
+		i.bits |= HasHost
+	case FieldConnection:
+		i.bits |= HasConnection
+		i.connection(f.Value)
+	case FieldKeepAlive:
+		i.bits |= HasKeepAlive
+		i.keepAlive(f.Value)
+	case FieldProxyConnection:
+		i.bits |= HasProxyConnection
+	case FieldTE:
+		only := equalFold(f.Value, "trailers")
+		if only && i.bits&(HasTE|TEOnlyTrailers) != HasTE {
+			i.bits |= TEOnlyTrailers
+		} else {
+			i.bits &^= TEOnlyTrailers
+		}
+		i.bits |= HasTE
+	case FieldTrailer:
+		i.bits |= HasTrailer
+	case FieldUpgrade:
+		i.bits |= HasUpgrade
+		if i.upgrade == Undecided {
+			v, _ := nextToken(f.Value)
+			switch {
+			case equalFold(v, "websocket"):
+				i.upgrade = WebSocket
+			case equalFold(v, "h2c"):
+				i.upgrade = HTTP2
+			default:
+				i.upgrade = Tunnel
+			}
+		}
+	case FieldHTTP2Settings:
+		i.bits |= HasHTTP2Settings
+	case FieldTransferEncoding:
+		i.bits |= HasTransferEncoding
+		i.codings(f.Value)
+	case FieldContentLength:
+		i.bits |= HasContentLength
+		i.length(f.Value)
+	case FieldProxyAuthorization:
+		i.bits |= HasProxyAuthorization
+	case FieldProxyAuthenticate:
+		i.bits |= HasProxyAuthenticate
+	case FieldAuthorization:
+		i.bits |= HasAuthorization
+	case FieldVia:
+		i.bits |= HasVia
+	case FieldForwarded, FieldXForwardedFor, FieldXForwardedHost, FieldXForwardedProto, FieldXForwardedPort, FieldXForwardedServer:
+		i.bits |= HasForwarded
+	case FieldExpect:
+		if equalFold(f.Value, "100-continue") {
+			i.bits |= HasExpect100
+		}
+	case FieldIdempotencyKey, FieldXIdempotencyKey:
+		i.bits |= HasIdempotencyKey
+	case FieldContentType:
+		const kind = "text/event-stream"
+		if n := len(kind); len(f.Value) >= n && equalFold(f.Value[:n], kind) &&
+			(len(f.Value) == n || f.Value[n] == ';' || isSpace(f.Value[n])) {
+			i.bits |= EventStream
+		}
+	}
+}
+
+// nextToken cuts the first member off a comma-separated list, without its
+// parameters (RFC 9110 §5.6.1). tok is empty for an empty member.
+func nextToken(list []byte) (tok, rest []byte) {
+	if n := bytes.IndexByte(list, ','); n >= 0 {
+		list, rest = list[:n], list[n+1:]
+	}
+	if n := bytes.IndexByte(list, ';'); n >= 0 {
+		list = list[:n]
+	}
+	return trim(list), rest
+}
+
+func (i *headInfo) connection(v []byte) {
+	for len(v) > 0 {
+		var tok []byte
+		switch tok, v = nextToken(v); {
+		case len(tok) == 0:
+		case equalFold(tok, "close"):
+			i.bits |= ConnClose
+		case equalFold(tok, "keep-alive"):
+			i.bits |= ConnKeepAlive
+		case equalFold(tok, "upgrade"):
+			i.bits |= ConnUpgrade
+		case equalFold(tok, "te"):
+			i.bits |= ConnTE
+		case equalFold(tok, "http2-settings"):
+			i.bits |= ConnHTTP2Settings
+		default:
+			i.bits |= ConnOther
+		}
+	}
+}
+
+// keepAlive reads the parameters of RFC 2068 §19.7.1.1. Servers separate them
+// with commas; some with semicolons or white space.
+func (i *headInfo) keepAlive(v []byte) {
+	for len(v) > 0 {
+		n := bytes.IndexAny(v, ",; \t")
+		p := v
+		if n >= 0 {
+			p, v = v[:n], v[n+1:]
+		} else {
+			v = nil
+		}
+		eq := bytes.IndexByte(p, '=')
+		if eq < 0 {
+			continue
+		}
+		num, ok := decimal(bytes.Trim(p[eq+1:], `"`))
+		if !ok {
+			continue
+		}
+		num = min(num, 1<<31-1)
+		switch name := p[:eq]; {
+		case equalFold(name, "timeout"):
+			i.kaTimeout = int32(num)
+		case equalFold(name, "max"):
+			i.kaMax = int32(num)
+		}
+	}
+}
+
+// codings reads a Transfer-Encoding field. Only the last coding of the last
+// field tells the framing (RFC 9112 §6.1).
+func (i *headInfo) codings(v []byte) {
+	i.encoding = true
+	i.bits &^= TEChunkedLast
+	for len(v) > 0 {
+		var tok []byte
+		if tok, v = nextToken(v); len(tok) > 0 {
+			if equalFold(tok, "chunked") {
+				i.bits |= TEChunkedLast
+			} else {
+				i.bits &^= TEChunkedLast
+			}
+		}
+	}
+}
+
+// length reads a Content-Length field. A list of equal numbers is one number
+// (RFC 9112 §6.3).
+func (i *headInfo) length(v []byte) {
+	for {
+		m := v
+		n := bytes.IndexByte(v, ',')
+		if n >= 0 {
+			m, v = v[:n], v[n+1:]
+		}
+		num, ok := decimal(trim(m))
+		switch {
+		case !ok:
+			i.bits |= BadContentLength
+		case !i.lengths:
+			i.lengths, i.declared = true, num
+		case num != i.declared:
+			i.bits |= DifferingLengths
+		}
+		if n < 0 {
+			return
+		}
+	}
+}
+
+// decimal parses 1*DIGIT that fits an int64.
+func decimal(b []byte) (n int64, ok bool) {
+	if len(b) == 0 {
+		return 0, false
+	}
+	for _, c := range b {
+		d := int64(c - '0')
+		if !isDigit(c) || n > (1<<63-1-d)/10 {
+			return 0, false
+		}
+		n = n*10 + d
+	}
+	return n, true
+}
+
+// merge takes in what later fields of the same head said.
+func (i *headInfo) merge(o *headInfo) {
+	if i.bits&o.bits&HasTE != 0 && i.bits&o.bits&TEOnlyTrailers == 0 {
+		i.bits &^= TEOnlyTrailers
+		o.bits &^= TEOnlyTrailers
+	}
+	if o.encoding {
+		i.bits &^= TEChunkedLast
+	}
+	i.bits |= o.bits
+	i.encoding = i.encoding || o.encoding
+	switch {
+	case i.lengths && o.lengths && i.declared != o.declared:
+		i.bits |= DifferingLengths
+	case o.lengths:
+		i.lengths, i.declared = true, o.declared
+	}
+	if o.kaTimeout >= 0 {
+		i.kaTimeout = o.kaTimeout
+	}
+	if o.kaMax >= 0 {
+		i.kaMax = o.kaMax
+	}
+	if i.upgrade == Undecided {
+		i.upgrade = o.upgrade
+	}
+}
+
+// conflict reports whether the lengths contradict each other or the version
+// (RFC 9112 §6.1, §6.3).
+func (i *headInfo) conflict(side Side, version uint8) bool {
+	if i.encoding {
+		return i.bits.Any(HasContentLength) || version == 10 || side == Client && !i.bits.Any(TEChunkedLast)
+	}
+	return i.bits.Any(BadContentLength | DifferingLengths)
+}
+
+// framing says how the body ends by the lengths alone.
+func (i *headInfo) framing(side Side) Framing {
+	switch {
+	case i.encoding && i.bits.Any(TEChunkedLast):
+		return Chunked
+	case i.encoding && side == Client:
+		return Unframed
+	case i.encoding:
+		return UntilClose
+	case i.bits.Any(BadContentLength | DifferingLengths):
+		return Unframed
+	case i.declared >= 0:
+		return Length
+	case side == Client:
+		return NoBody
+	}
+	return UntilClose
+}
+
+// responseFraming is the algorithm of RFC 9112 §6.3 for a response with status
+// to a request of method. A 205 without a length has no body, though the
+// algorithm would read to the end of the connection: RFC 9110 §15.3.6 forbids
+// it one.
+func (i *headInfo) responseFraming(method Method, status uint16) Framing {
+	switch {
+	case status == 101:
+		return Switched
+	case status < 200 || status == 204 || status == 304 || method == HEAD:
+		return NoBody
+	case method == CONNECT && status < 300:
+		return Switched
+	}
+	f := i.framing(Server)
+	if status == 205 && f == UntilClose && !i.encoding {
+		return NoBody
+	}
+	return f
+}
+
+// absolute reports whether a target is in absolute form (RFC 9112 §3.2.2).
+func absolute(target []byte) bool {
+	i := bytes.IndexByte(target, ':')
+	if i <= 0 || !bytes.HasPrefix(target[i:], []byte("://")) {
+		return false
+	}
+	for k, c := range target[:i] {
+		if c = lower(c); c-'a' >= 26 && (k == 0 || !isDigit(c) && c != '+' && c != '-' && c != '.') {
+			return false
+		}
+	}
+	return true
+}
