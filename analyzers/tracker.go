@@ -1,0 +1,358 @@
+// Package analyzers says what happened on a connection: it bundles the HTTP
+// parser, the timing and the life cycle of one connection into one State and
+// turns what a reassembly.Table delivers into facts.
+package analyzers
+
+import (
+	"github.com/connlint/connlint/analyzers/http1"
+	"github.com/connlint/connlint/analyzers/lifecycle"
+	"github.com/connlint/connlint/analyzers/timing"
+	"github.com/connlint/connlint/capture/wire"
+	"github.com/connlint/connlint/reassembly"
+)
+
+// Conn is a connection with its analyzers' state.
+type Conn = reassembly.Conn[State]
+
+// State is what the analyzers remember of one connection. It lives inline in
+// the connection.
+type State struct {
+	HTTP  http1.Session
+	Life  lifecycle.State
+	stall timing.State
+	sniff *sniffing // while the roles are unknown
+
+	// Tag belongs to who takes the facts.
+	Tag uint32
+	// Twin says that the connection repeats another one on the far side of an
+	// address translator: it is followed, but gives no facts.
+	Twin  bool
+	flags stateFlags
+}
+
+type stateFlags uint8
+
+const (
+	ignored stateFlags = 1 << iota // not HTTP, or not on a port asked for
+	gaveUp                         // no longer looked at to tell the roles
+	checked                        // the port was looked at
+)
+
+// sniffing tells the roles of a connection whose handshake was missed.
+type sniffing struct {
+	dir   [2]http1.Sniffer
+	tries int
+}
+
+// maxTries bounds how many segments of a connection without handshake are
+// looked at for the beginning of a message.
+const maxTries = 4096
+
+// Facts are the functions that facts go to; nil ones cost nothing. All they
+// are given is borrowed: valid until they return.
+type Facts struct {
+	Head        func(*Conn, *http1.Head, *http1.Message, *http1.Transaction)
+	Transaction func(*Conn, *http1.Transaction)
+	Anomaly     func(*Conn, *http1.Anomaly, *http1.Transaction)
+	// Stall's transaction may be nil.
+	Stall func(*Conn, *timing.Stall, *http1.Transaction)
+	// Closed is called once for each connection, twins too, last.
+	Closed func(*Conn, *lifecycle.Conn)
+}
+
+// Options of a Tracker.
+type Options struct {
+	// HTTP reports whether HTTP/1.x is looked for on connections to a server
+	// port; nil for all.
+	HTTP func(port uint16) bool
+}
+
+// Totals count what a Tracker met, over all connections that have ended.
+type Totals struct {
+	HTTPConns, TLSConns, HTTP2Conns uint64
+}
+
+// Tracker is the reassembly.Handler that runs the analyzers of one shard's
+// connections.
+type Tracker struct {
+	Totals Totals
+
+	facts Facts
+	opts  Options
+	env   *http1.Env
+	pool  lifecycle.Pool
+	cur   *Conn // of the callback under way
+	stall timing.Stall
+	rec   lifecycle.Conn
+}
+
+// NewTracker returns a Tracker that hands facts to f.
+func NewTracker(f Facts, opts Options) *Tracker {
+	t := &Tracker{facts: f, opts: opts}
+	t.env = http1.NewEnv(sink{t}, http1.Options{})
+	return t
+}
+
+// HTTPStats returns the counts of messages so far.
+func (t *Tracker) HTTPStats() http1.Stats { return t.env.Stats }
+
+// Record returns the record of a live connection. It is valid until the next
+// call.
+func (t *Tracker) Record(c *Conn) *lifecycle.Conn {
+	t.record(c, 0, true)
+	return &t.rec
+}
+
+func (t *Tracker) record(c *Conn, why reassembly.CloseReason, live bool) {
+	s := &c.State
+	lifecycle.Record(&s.Life, &t.pool, c, why, live, s.HTTP.Protocol(), &t.rec)
+	if s.HTTP.Protocol() == http1.TLS {
+		t.rec.Missing |= lifecycle.Encrypted
+	}
+	if s.HTTP.Doubts()&(http1.NotFramed|http1.TooDeep) != 0 {
+		t.rec.Missing |= lifecycle.BadFraming
+	}
+}
+
+// Segment implements reassembly.Handler.
+func (t *Tracker) Segment(c *Conn, d wire.Dir, seg *reassembly.Segment, k reassembly.Kind) {
+	s := &c.State
+	if seg.Twin {
+		s.Twin = true
+	}
+	if seg.Flags&wire.SYN != 0 {
+		t.syn(c, d, seg, k)
+	}
+	s.Life.Segment(&t.pool, c.ID, &c.Streams, d, seg, k)
+	if t.facts.Stall == nil || s.flags&ignored != 0 || !s.stall.Segment(&c.Streams, d, seg, k, &t.stall) {
+		return
+	}
+	t.judgeStall(c, d, seg)
+}
+
+// syn tells the session where a side begins.
+func (t *Tracker) syn(c *Conn, d wire.Dir, seg *reassembly.Segment, k reassembly.Kind) {
+	if k&reassembly.Retransmission != 0 {
+		return
+	}
+	side := http1.Client
+	if life := &c.State.Life; seg.Flags&wire.ACK != 0 || life.ClientBySYN() && life.Side(d) == http1.Server {
+		side = http1.Server // the latter in a simultaneous open
+	}
+	c.State.HTTP.Start(side, seg.Seq.Add(1))
+}
+
+// judgeStall passes a stall on if it lies inside a message.
+func (t *Tracker) judgeStall(c *Conn, d wire.Dir, seg *reassembly.Segment) {
+	s := &c.State
+	st := &t.stall
+	st.Sender = s.Life.Side(d)
+	if s.Twin || c.Streams[d].Nxt != seg.Seq || c.Holding() {
+		return
+	}
+	switch s.HTTP.Protocol() {
+	case http1.HTTP1:
+		if !s.HTTP.MidMessage(st.Sender) {
+			return
+		}
+	case http1.TLS:
+		st.Encrypted = true
+	default:
+		return
+	}
+	t.facts.Stall(c, st, s.HTTP.Current(st.Sender))
+}
+
+// side returns who sends in direction d, or false while that is not known or
+// the connection is left alone.
+func (t *Tracker) side(c *Conn, d wire.Dir) (http1.Side, bool) {
+	s := &c.State
+	if s.flags&ignored != 0 {
+		return 0, false
+	}
+	if _, known := s.Life.Client(); !known {
+		return 0, false
+	}
+	side := s.Life.Side(d)
+	if s.flags&checked == 0 {
+		s.flags |= checked
+		if t.opts.HTTP != nil {
+			_, server := lifecycle.Ends(&c.Key, d^wire.Dir(side))
+			if !t.opts.HTTP(server.Port()) {
+				s.flags |= ignored
+				return 0, false
+			}
+		}
+	}
+	return side, true
+}
+
+// Data implements reassembly.Handler.
+func (t *Tracker) Data(c *Conn, d wire.Dir, sp *reassembly.Span) {
+	t.cur = c
+	m := http1.Mark{Time: sp.Time, Frame: sp.Frame, Seq: sp.Seq, Ack: sp.Ack}
+	if side, ok := t.side(c, d); ok {
+		c.State.HTTP.Data(t.env, side, sp.Bytes, m)
+		return
+	}
+	if c.State.flags&(ignored|gaveUp) == 0 {
+		t.sniff(c, d, sp.Bytes, m)
+	}
+}
+
+// sniff looks for the beginning of a message to tell who the client is.
+func (t *Tracker) sniff(c *Conn, d wire.Dir, b []byte, m http1.Mark) {
+	s := &c.State
+	if s.sniff == nil {
+		s.sniff = &sniffing{}
+	}
+	sn := &s.sniff.dir[d]
+	p, side, ok := sn.Feed(b)
+	if !ok {
+		return
+	}
+	held := sn.Held()
+	if p != http1.HTTP1 && p != http1.TLS && p != http1.HTTP2 {
+		*sn = http1.Sniffer{}
+		if s.sniff.tries++; s.sniff.tries >= maxTries {
+			s.flags |= gaveUp
+			s.sniff = nil
+		}
+		return
+	}
+	client := d
+	if side == http1.Server {
+		client = d.Flip()
+	}
+	if p == http1.TLS && !isHello(held, b) {
+		client = lowerPort(c)
+	}
+	s.Life.SetClient(client)
+	if side, ok := t.side(c, d); ok {
+		if len(held) > 0 {
+			h := m
+			h.Seq = h.Seq.Add(-len(held))
+			s.HTTP.Data(t.env, side, held, h)
+		}
+		s.HTTP.Data(t.env, side, b, m)
+	}
+	s.sniff = nil
+}
+
+// isHello reports whether a TLS record is a handshake record, which tells who
+// sent it.
+func isHello(held, b []byte) bool {
+	if len(held) > 0 {
+		b = held
+	}
+	return len(b) > 0 && b[0] == 22
+}
+
+// lowerPort guesses that the server has the lower port.
+func lowerPort(c *Conn) wire.Dir {
+	if c.Key.SrcPort < c.Key.DstPort {
+		return 1
+	}
+	return 0
+}
+
+// Gap implements reassembly.Handler.
+func (t *Tracker) Gap(c *Conn, d wire.Dir, g *reassembly.Gap) {
+	t.cur = c
+	s := &c.State
+	if !g.Cut {
+		s.Life.Missing |= lifecycle.Gap
+	}
+	m := http1.Mark{Time: g.Time, Frame: g.Frame, Seq: g.Seq, Ack: g.Ack}
+	if side, ok := t.side(c, d); ok {
+		before := s.HTTP.Doubts()
+		s.HTTP.Gap(t.env, side, g.Len, g.Cut, m)
+		if g.Cut && s.HTTP.Doubts() != before {
+			s.Life.Missing |= lifecycle.SnapCut
+		}
+		return
+	}
+	if s.sniff != nil {
+		s.sniff.dir[d] = http1.Sniffer{}
+	}
+}
+
+// FIN implements reassembly.Handler.
+func (t *Tracker) FIN(c *Conn, d wire.Dir, sp *reassembly.Span) {
+	t.cur = c
+	if side, ok := t.side(c, d); ok {
+		c.State.HTTP.End(t.env, side, http1.Mark{Time: sp.Time, Frame: sp.Frame, Seq: sp.Seq, Ack: sp.Ack})
+	}
+}
+
+// The bits of what Close remembers for the next connection on the same
+// addresses and ports.
+const (
+	MemoTimeWait0 = 1 << iota // the side sending in direction 0 holds TIME_WAIT
+	MemoTimeWait1             // the side sending in direction 1 does
+	MemoFinished              // both FINs were seen
+)
+
+// Close implements reassembly.Handler.
+func (t *Tracker) Close(c *Conn, why reassembly.CloseReason) (memo uint8) {
+	t.cur = c
+	s := &c.State
+	s.HTTP.Close(t.env, c.Reset(), why == reassembly.CaptureEnded)
+	t.record(c, why, false)
+	r := &t.rec
+	switch {
+	case r.Protocol == http1.TLS:
+		t.Totals.TLSConns++
+	case r.Protocol == http1.HTTP2:
+		t.Totals.HTTP2Conns++
+	}
+	if r.Requests+r.Responses > 0 {
+		t.Totals.HTTPConns++
+	}
+	if t.facts.Closed != nil {
+		t.facts.Closed(c, r)
+	}
+	client, _ := s.Life.Client()
+	for side := range r.End {
+		if r.HoldsTimeWait(http1.Side(side)) {
+			memo |= MemoTimeWait0 << (wire.Dir(side) ^ client)
+		}
+	}
+	if r.Outcome == lifecycle.Finished {
+		memo |= MemoFinished
+	}
+	s.Life.Release(&t.pool)
+	return memo
+}
+
+// sink takes what the sessions find.
+type sink struct{ t *Tracker }
+
+func (k sink) Head(h *http1.Head, m *http1.Message, tr *http1.Transaction) {
+	t := k.t
+	if h.Side == http1.Client {
+		t.cur.State.Life.Requests++
+	} else {
+		t.cur.State.Life.Responses++
+	}
+	if t.facts.Head != nil && !t.cur.State.Twin {
+		t.facts.Head(t.cur, h, m, tr)
+	}
+}
+
+func (k sink) Done(tr *http1.Transaction) {
+	t := k.t
+	if tr.Outcome == http1.Answered {
+		t.cur.State.Life.Answered++
+		t.cur.State.Life.LastResponse = tr.Resp.Last
+	}
+	if t.facts.Transaction != nil && !t.cur.State.Twin {
+		t.facts.Transaction(t.cur, tr)
+	}
+}
+
+func (k sink) Anomaly(a *http1.Anomaly, tr *http1.Transaction) {
+	if t := k.t; t.facts.Anomaly != nil && !t.cur.State.Twin {
+		t.facts.Anomaly(t.cur, a, tr)
+	}
+}
