@@ -21,7 +21,6 @@ type Config struct {
 
 	TimeWaitMinCloses int     // TW001: closes of a pair before it is judged
 	TimeWaitWarnPart  float64 // of the ephemeral ports, held or projected
-
 }
 
 // Defaults returns the thresholds of the catalogue.
@@ -46,6 +45,14 @@ const (
 	RedactAll                      // every path segment and host too
 	RedactNone
 )
+
+// Host returns a host name, hidden if r hides it.
+func (r Redaction) Host(s string) string {
+	if r == RedactAll && s != "" {
+		return "***"
+	}
+	return s
+}
 
 // Target returns a request target with the parts hidden that r hides.
 func (r Redaction) Target(s string) string {

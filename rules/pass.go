@@ -2,6 +2,8 @@ package rules
 
 import (
 	"net/netip"
+	"slices"
+	"strconv"
 
 	"github.com/connlint/connlint/analyzers/http1"
 	"github.com/connlint/connlint/analyzers/lifecycle"
@@ -32,13 +34,14 @@ type Pass struct {
 func (p *Pass) Subject(t *http1.Transaction) Subject {
 	var s Subject
 	if p.Conn != nil {
-		c := p.Conn()
-		s.Client, s.Server = c.Client, c.Server
+		if c := p.Conn(); c != nil {
+			s.Client, s.Server = c.Client, c.Server
+		}
 	}
 	if t != nil && t.Req.First.Frame != 0 {
 		s.Method = string(t.MethodName)
 		s.Target = p.Config.Redact.Target(string(t.Target))
-		s.Host = string(t.Host)
+		s.Host = p.Config.Redact.Host(string(t.Host))
 		if t.Resp.First.Frame != 0 {
 			s.Status = int(t.Resp.Status)
 		}
@@ -55,4 +58,54 @@ func (s *Subject) Label() string {
 		return "a request"
 	}
 	return s.Method + " " + s.Target
+}
+
+// Where names the client, the server and the request of s, as messages begin:
+// "client 10.0.0.5 → 10.0.0.9:8080 POST /orders". The client's port is left
+// out: it is another one on each connection.
+func (s *Subject) Where() string {
+	w := "client " + addr(s.Client) + " → " + s.Server.String()
+	if s.Method != "" {
+		w += " " + s.Label()
+	}
+	return w
+}
+
+// WhereServer is the same seen from the server, for what it did.
+func (s *Subject) WhereServer() string {
+	w := "server " + s.Server.String() + " → " + addr(s.Client)
+	if s.Method != "" {
+		w += " " + s.Label()
+	}
+	return w
+}
+
+func addr(a netip.AddrPort) string {
+	if !a.IsValid() {
+		return "unknown"
+	}
+	return a.Addr().String()
+}
+
+// Millis returns nanoseconds as milliseconds, for [Measure].
+func Millis[T ~int64](ns T) float64 { return float64(ns) / 1e6 }
+
+// Count spells n with commas between its thousands.
+func Count(n int64) string {
+	s := strconv.FormatInt(n, 10)
+	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
+		s = s[:i] + "," + s[i:]
+	}
+	return s
+}
+
+// Frames returns the numbers of the marks that were seen, without repeats.
+func Frames(marks ...uint64) []uint64 {
+	out := make([]uint64, 0, len(marks))
+	for _, f := range marks {
+		if f != 0 && !slices.Contains(out, f) {
+			out = append(out, f)
+		}
+	}
+	return out
 }

@@ -1,0 +1,166 @@
+// Package timewait reports ports that closed connections still hold.
+package timewait
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/connlint/connlint/analyzers/http1"
+	"github.com/connlint/connlint/analyzers/lifecycle"
+	"github.com/connlint/connlint/rules"
+	"github.com/connlint/connlint/rules/accum"
+)
+
+// Buildup reports clients that run towards the end of their ports.
+var Buildup = &rules.Rule{
+	Code: "TW001",
+	Name: "time-wait-buildup",
+	Doc: rules.Doc{
+		Title:    "a client's closed connections to one server pile up in TIME_WAIT",
+		Severity: rules.Warning,
+		Wire: "The side that closes first keeps the connection's port in TIME_WAIT for 60 s on Linux (RFC 9293 §3.6.1 asks for four minutes). " +
+			"A client that opens and closes a connection for each request holds one port of its ephemeral range towards that server for each close of the last minute.",
+		Harm: "When the range is used up, connect fails with EADDRNOTAVAIL, or waits for a port. " +
+			"Long before that, each request pays for a handshake that reuse would save. With 28,232 ports and 60 s the end comes at 470 closes a second.",
+		Fix: "reuse connections; then a wider ip_local_port_range; then more source addresses",
+		Fixes: []rules.Fix{
+			{Program: "nginx", Text: "keepalive in the upstream block, with proxy_http_version 1.1 and proxy_set_header Connection \"\"; proxy_bind with several addresses where that is not enough."},
+			{Program: "haproxy", Text: "http-reuse safe (the default) or always, pool-max-conn left alone; \"source\" with several addresses or usesrc."},
+			{Program: "Apache", Text: "ProxyPass without disablereuse=On; worker ttl and max above the load."},
+			{Program: "Node", Text: "One http.Agent({keepAlive: true}) for all requests (the default agent has it since 19)."},
+			{Program: "Java", Text: "One HttpClient for all requests; Apache HttpClient: PoolingHttpClientConnectionManager, and read bodies to their end."},
+			{Program: "Go", Text: "One http.Client; read the body to io.EOF and close it; raise Transport.MaxIdleConnsPerHost above its default of 2."},
+			{Program: "Python", Text: "requests.Session or httpx.Client held across requests; pool_maxsize as large as the number of threads."},
+		},
+		Confirm: "Filter tcp.flags.fin == 1 && ip.src == CLIENT && tcp.dstport == PORT and look at the rate under Statistics, I/O Graphs; on the client: ss -tan state time-wait | wc -l.",
+		Silent: "There were fewer than 50 closes, or fewer than 10 % of the ports are held or will be. The server closed first: it holds them, not the client. " +
+			"A connection that ended by RST holds nothing. Closes after the pair's last SYN, such as those of a pool at exit, make no rate.",
+		Refs: []string{"RFC 9293 §3.6.1", "RFC 6056 §2.2", "RFC 9112 §9.3"},
+	},
+	Needs: lifecycle.OneDirection,
+	Group: func(c *rules.Config) rules.Grouping {
+		return rules.GroupBy[*lifecycle.Conn, Pair, Closes](Pileup{Hold: c.TimeWait})
+	},
+}
+
+// Pair is a client's address and the server it connects to.
+type Pair struct {
+	Client netip.Addr
+	Server netip.AddrPort
+}
+
+// Pileup is the aggregate: the closes that hold a port of the client's.
+type Pileup struct {
+	Hold time.Duration // how long a closed connection holds its port
+}
+
+// Closes is what is known of one pair.
+type Closes struct {
+	At      accum.Timeline // closes that hold a port of the client's
+	Opened  accum.MinMax[int64]
+	Conns   int64
+	Samples accum.SmallestN[Close] // the first of them
+}
+
+// Close is one close as evidence.
+type Close struct {
+	Time  int64
+	Frame uint64
+}
+
+const samples = 3
+
+// Key returns the connection's pair.
+func (Pileup) Key(c *lifecycle.Conn) (Pair, bool) {
+	return Pair{c.Client.Addr(), c.Server}, c.ClientKnown
+}
+
+// Add notes the connection's SYN, and its close if that holds a port of the
+// client's.
+func (Pileup) Add(a Closes, c *lifecycle.Conn) Closes {
+	a.Conns++
+	e, o := &c.End[http1.Client], &c.End[http1.Server]
+	if e.SYN.Seen() {
+		a.Opened = a.Opened.Add(e.SYN.Time)
+	}
+	if c.HoldsTimeWait(http1.Client) {
+		// TIME_WAIT begins once both FINs are there.
+		at, frame := e.FIN.Time, e.FIN.Frame
+		a.At = a.At.Add(max(at, o.FIN.Time), 1)
+		a.Samples = a.Samples.Add(Close{at, frame}, samples, earlier)
+	}
+	return a
+}
+
+func earlier(a, b Close) int {
+	return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Frame, b.Frame))
+}
+
+// Merge returns the closes of both.
+func (Pileup) Merge(a, b Closes) Closes {
+	a.At = a.At.Merge(b.At)
+	a.Opened = a.Opened.Merge(b.Opened)
+	a.Conns += b.Conns
+	a.Samples = a.Samples.Merge(b.Samples, samples, earlier)
+	return a
+}
+
+// Judge weighs the ports held, and those that will be at this rate, against
+// those there are.
+func (p Pileup) Judge(pass *rules.Pass, k Pair, a Closes) {
+	c := pass.Config
+	if a.At.N < int64(c.TimeWaitMinCloses) {
+		return
+	}
+	ports := float64(c.Ports())
+	held, at := a.At.Peak(p.Hold)
+	var span time.Duration
+	var rate float64
+	if a.Opened.Seen {
+		span = time.Duration(a.Opened.Max - a.Opened.Min)
+		rate = float64(a.At.Before(a.Opened.Max)) / max(span, time.Second).Seconds()
+	}
+	projected := rate * p.Hold.Seconds()
+	if max(float64(held), projected) < c.TimeWaitWarnPart*ports {
+		return
+	}
+	sev := rules.Warning
+	if float64(held) >= ports || projected >= ports && span >= longSpan {
+		sev = rules.Error
+	}
+	f := rules.Finding{
+		Severity: sev,
+		Time:     at,
+		Subject:  rules.Subject{Client: netip.AddrPortFrom(k.Client, 0), Server: k.Server},
+		Side:     "client",
+		Measured: []rules.Measure{
+			{Name: "held_peak_ports", Value: float64(held)},
+			{Name: "closes_per_s", Value: rate},
+			{Name: "projected_ports", Value: projected},
+			{Name: "available_ports", Value: ports},
+			{Name: "span_s", Value: span.Seconds()},
+		},
+	}
+	for _, s := range a.Samples {
+		f.Frames = append(f.Frames, s.Frame)
+		if len(f.Frames) == 1 {
+			f.Time = s.Time
+		}
+	}
+	f.Message = fmt.Sprintf("%s: %s ports held in TIME_WAIT at once", f.Subject.Where(), rules.Count(held))
+	if projected > float64(held) {
+		f.Message += fmt.Sprintf("; at %.0f closes a second it will be %s", rate, rules.Count(int64(projected)))
+	}
+	f.Message += fmt.Sprintf(" of %s", rules.Count(int64(ports)))
+	if projected >= ports {
+		left := ports / rate
+		f.Message += fmt.Sprintf(": none left %.0f s after the start", left)
+		f.Measured = append(f.Measured, rules.Measure{Name: "exhausted_after_s", Value: left})
+	}
+	pass.Report(f)
+}
+
+// longSpan is how long a rate must have been held to be believed.
+const longSpan = 10 * time.Second
