@@ -51,6 +51,8 @@ const maxTries = 4096
 // Facts are the functions that facts go to; nil ones cost nothing. All they
 // are given is borrowed: valid until they return.
 type Facts struct {
+	// Opened is called for a connection's first segment, twins too.
+	Opened      func(*Conn)
 	Head        func(*Conn, *http1.Head, *http1.Message, *http1.Transaction)
 	Transaction func(*Conn, *http1.Transaction)
 	Anomaly     func(*Conn, *http1.Anomaly, *http1.Transaction)
@@ -117,6 +119,9 @@ func (t *Tracker) record(c *Conn, why reassembly.CloseReason, live bool) {
 // Segment implements reassembly.Handler.
 func (t *Tracker) Segment(c *Conn, d wire.Dir, seg *reassembly.Segment, k reassembly.Kind) {
 	s := &c.State
+	if k&reassembly.First != 0 && t.facts.Opened != nil {
+		t.facts.Opened(c)
+	}
 	if seg.Twin {
 		s.Twin = true
 	}

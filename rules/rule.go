@@ -110,6 +110,7 @@ type Finding struct {
 	Frames   []uint64 // evidence, the telling frame first: it is the finding's line
 	Time     int64    // capture time in nanoseconds since 1970-01-01 UTC
 	Conn     uint64   // first frame of the connection, 0 for none
+	Conns    int      // connections it is about; 0 stands for 1
 
 	Subject // what it is about
 

@@ -9,8 +9,11 @@ import (
 
 // Options of a run.
 type Options struct {
-	Rules  []*rules.Rule
-	Config *rules.Config
+	Rules []*rules.Rule
+	// Precedence lists, for a rule's code, the codes it silences where both
+	// found the same cause on one connection.
+	Precedence map[string][]string
+	Config     *rules.Config
 	// Workers is the number of shards; 0 picks one for each processor.
 	Workers int
 	// All keeps each occurrence as a finding of its own.

@@ -1,0 +1,204 @@
+package runner
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/connlint/connlint/rules"
+)
+
+// found is the occurrences of one rule's finding with one fingerprint.
+type found struct {
+	rule  int
+	print string
+	// first is the worst occurrence, the earliest of those.
+	first rules.Finding
+	n     int
+	conns int
+	cost  int64
+	sums  []sum
+}
+
+// sum adds up a measured figure, in millionths: whole numbers add up to the
+// same in any order.
+type sum struct {
+	name  string
+	total int64
+}
+
+type findingKey struct {
+	rule  int
+	print string
+}
+
+// before orders occurrences: the worse first, then the earlier.
+func before(a, b *rules.Finding) bool {
+	if a.Severity != b.Severity {
+		return a.Severity > b.Severity
+	}
+	if c := cmp.Compare(line(a), line(b)); c != 0 {
+		return c < 0
+	}
+	return a.Message < b.Message
+}
+
+// line returns a finding's first frame.
+func line(f *rules.Finding) uint64 {
+	if len(f.Frames) == 0 {
+		return 0
+	}
+	return f.Frames[0]
+}
+
+func newFound(rule int, print string, f *rules.Finding) *found {
+	g := &found{rule: rule, print: print, first: *f, n: 1, conns: max(f.Conns, 1), cost: f.Cost}
+	for _, m := range f.Measured {
+		if m.Sum {
+			g.sums = append(g.sums, sum{m.Name, micro(m.Value)})
+		}
+	}
+	return g
+}
+
+func micro(v float64) int64 { return int64(math.Round(v * 1e6)) }
+
+// add takes over o, another group of the same finding. conns says whether its
+// connections are others than g's.
+func (g *found) add(o *found, conns bool) {
+	if before(&o.first, &g.first) {
+		g.first = o.first
+	}
+	g.n += o.n
+	g.cost += o.cost
+	if conns {
+		g.conns += o.conns
+	}
+	for _, s := range o.sums {
+		if i := slices.IndexFunc(g.sums, func(t sum) bool { return t.name == s.name }); i >= 0 {
+			g.sums[i].total += s.total
+		} else {
+			g.sums = append(g.sums, s)
+		}
+	}
+}
+
+// collection is the findings of a shard, or of all.
+type collection struct {
+	all    bool // keep each occurrence
+	groups map[findingKey]*found
+	each   []*found
+}
+
+func (c *collection) add(g *found) {
+	if c.all {
+		c.each = append(c.each, g)
+		return
+	}
+	k := findingKey{g.rule, g.print}
+	if have := c.groups[k]; have != nil {
+		have.add(g, true)
+		return
+	}
+	if c.groups == nil {
+		c.groups = map[findingKey]*found{}
+	}
+	c.groups[k] = g
+}
+
+func (c *collection) merge(o *collection) {
+	for _, g := range o.groups {
+		c.add(g)
+	}
+	c.each = append(c.each, o.each...)
+}
+
+// list returns the findings in their final order, connection numbers not yet
+// filled in.
+func (c *collection) list(list []*rules.Rule) []Finding {
+	groups := c.each
+	for _, g := range c.groups {
+		groups = append(groups, g)
+	}
+	out := make([]Finding, 0, len(groups))
+	for _, g := range groups {
+		r := list[g.rule]
+		f := Finding{Rule: r, Finding: g.first, ConnNumber: -1, Occurrences: g.n, Connections: g.conns, Fingerprint: g.print}
+		f.Cost = g.cost
+		if f.Fix == "" {
+			f.Fix = r.Doc.Fix
+		}
+		if f.Refs == nil {
+			f.Refs = r.Doc.Refs
+		}
+		if g.n > 1 {
+			f.Measured = slices.Clone(f.Measured)
+			slices.SortFunc(g.sums, func(a, b sum) int { return cmp.Compare(a.name, b.name) })
+			for _, s := range g.sums {
+				f.Measured = append(f.Measured, rules.Measure{Name: s.name + "_total", Value: float64(s.total) / 1e6})
+			}
+		}
+		out = append(out, f)
+	}
+	slices.SortFunc(out, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(line(&a.Finding), line(&b.Finding)), strings.Compare(a.Rule.Code, b.Rule.Code),
+			strings.Compare(a.Fingerprint, b.Fingerprint), slices.Compare(a.Frames, b.Frames), strings.Compare(a.Message, b.Message))
+	})
+	return out
+}
+
+// pending is what was found on one live connection, until its end shows which
+// finding is the cause of which.
+type pending struct {
+	all   bool // keep each occurrence
+	list  []*found
+	fired map[int]bool
+}
+
+// maxPending bounds the findings of one connection that are kept apart; more
+// are counted into the last alike.
+const maxPending = 256
+
+// add takes a finding of the connection. Alike findings without a cause of
+// their own count as one.
+func (p *pending) add(g *found) {
+	if p.fired == nil {
+		p.fired = map[int]bool{}
+	}
+	if g.first.Once && p.fired[g.rule] {
+		return
+	}
+	p.fired[g.rule] = true
+	for _, have := range p.list {
+		if p.all {
+			break
+		}
+		if have.rule == g.rule && have.print == g.print && (have.first.Cause == g.first.Cause || len(p.list) >= maxPending) {
+			have.add(g, false)
+			return
+		}
+	}
+	p.list = append(p.list, g)
+}
+
+// settle applies the order of precedence and returns what stands.
+func (p *pending) settle(list []*rules.Rule, order map[string][]string) []*found {
+	var out []*found
+	for _, g := range p.list {
+		code := list[g.rule].Code
+		silenced := slices.ContainsFunc(p.list, func(o *found) bool {
+			return slices.Contains(order[list[o.rule].Code], code) && sameCause(&o.first, &g.first)
+		})
+		if !silenced {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
+// sameCause reports whether two findings of one connection may have one
+// cause: a finding that names none competes with all.
+func sameCause(a, b *rules.Finding) bool {
+	return a.Cause == b.Cause || a.Cause == 0 || b.Cause == 0
+}

@@ -1,0 +1,276 @@
+package runner
+
+import (
+	"encoding/binary"
+
+	"github.com/connlint/connlint/analyzers"
+	"github.com/connlint/connlint/analyzers/http1"
+	"github.com/connlint/connlint/analyzers/lifecycle"
+	"github.com/connlint/connlint/analyzers/timing"
+	"github.com/connlint/connlint/reassembly"
+	"github.com/connlint/connlint/rules"
+)
+
+// judge runs the rules over the facts of one shard.
+type judge struct {
+	opts  *Options
+	table *reassembly.Table[analyzers.State]
+	track *analyzers.Tracker
+
+	passes   []rules.Pass // one a rule
+	found    collection
+	groupers []rules.Grouper // by rule, nil without an aggregate
+	conns    []rules.Grouper // those that take connections
+	trans    []rules.Grouper // those that take transactions
+
+	pend []pending // by a connection's Tag; 0 is unused
+	free []uint32
+
+	cur *analyzers.Conn // the connection of the fact at hand
+	rec *lifecycle.Conn // its record, once asked for
+
+	firsts   []byte // first frames of connections, as differences in uvarints
+	last     uint64
+	missing  map[lifecycle.Evidence]*lack
+	abstains map[abstention]uint64
+
+	head, transaction, anomaly, stall, closed []int // rules that listen, by index
+}
+
+// lack counts the connections that lack the same evidence.
+type lack struct {
+	conns uint64
+	first uint64 // first frame of the first of them
+}
+
+type abstention struct {
+	rule int
+	why  lifecycle.Evidence // a single bit
+}
+
+func newJudge(opts *Options) *judge {
+	j := &judge{opts: opts, passes: make([]rules.Pass, len(opts.Rules)), groupers: make([]rules.Grouper, len(opts.Rules)),
+		pend: make([]pending, 1), missing: map[lifecycle.Evidence]*lack{}, abstains: map[abstention]uint64{}}
+	j.found.all = opts.All
+	for i, r := range opts.Rules {
+		j.passes[i] = rules.Pass{Config: opts.Config, Conn: j.record, Report: func(f rules.Finding) { j.report(i, f) }}
+		for _, l := range []struct {
+			listens bool
+			list    *[]int
+		}{
+			{r.Head != nil, &j.head}, {r.Transaction != nil, &j.transaction}, {r.Anomaly != nil, &j.anomaly},
+			{r.Stall != nil, &j.stall}, {r.Closed != nil, &j.closed},
+		} {
+			if l.listens {
+				*l.list = append(*l.list, i)
+			}
+		}
+		if r.Group == nil {
+			continue
+		}
+		g := r.Group(opts.Config).New()
+		j.groupers[i] = g
+		switch g.Wants() {
+		case rules.ConnFact:
+			j.conns = append(j.conns, g)
+		case rules.TransactionFacts:
+			j.trans = append(j.trans, g)
+		}
+	}
+	j.track = analyzers.NewTracker(j.facts(), j.trackerOptions())
+	return j
+}
+
+func (j *judge) trackerOptions() analyzers.Options {
+	if len(j.opts.HTTPPorts) == 0 {
+		return analyzers.Options{}
+	}
+	ports := map[uint16]bool{}
+	for _, p := range j.opts.HTTPPorts {
+		ports[p] = true
+	}
+	return analyzers.Options{HTTP: func(p uint16) bool { return ports[p] }}
+}
+
+// facts subscribes to the facts that some rule wants.
+func (j *judge) facts() analyzers.Facts {
+	f := analyzers.Facts{Opened: j.onOpened, Closed: j.onClosed}
+	if len(j.head) > 0 {
+		f.Head = j.onHead
+	}
+	if len(j.transaction) > 0 || len(j.trans) > 0 {
+		f.Transaction = j.onTransaction
+	}
+	if len(j.anomaly) > 0 {
+		f.Anomaly = j.onAnomaly
+	}
+	if len(j.stall) > 0 {
+		f.Stall = j.onStall
+	}
+	return f
+}
+
+// at makes c the connection of the fact at hand.
+func (j *judge) at(c *analyzers.Conn) {
+	j.cur, j.rec = c, nil
+}
+
+func (j *judge) record() *lifecycle.Conn {
+	if j.rec == nil && j.cur != nil {
+		j.rec = j.track.Record(j.cur)
+	}
+	return j.rec
+}
+
+func (j *judge) onOpened(c *analyzers.Conn) {
+	j.firsts = binary.AppendUvarint(j.firsts, c.ID-j.last)
+	j.last = c.ID
+}
+
+func (j *judge) onHead(c *analyzers.Conn, h *http1.Head, m *http1.Message, t *http1.Transaction) {
+	j.at(c)
+	for _, i := range j.head {
+		j.opts.Rules[i].Head(&j.passes[i], h, m, t)
+	}
+}
+
+func (j *judge) onTransaction(c *analyzers.Conn, t *http1.Transaction) {
+	j.at(c)
+	for _, i := range j.transaction {
+		j.opts.Rules[i].Transaction(&j.passes[i], t)
+	}
+	if len(j.trans) > 0 {
+		f := rules.TransactionFact{Transaction: t, Conn: j.record()}
+		for _, g := range j.trans {
+			g.Add(&f)
+		}
+	}
+}
+
+func (j *judge) onAnomaly(c *analyzers.Conn, a *http1.Anomaly, t *http1.Transaction) {
+	j.at(c)
+	for _, i := range j.anomaly {
+		j.opts.Rules[i].Anomaly(&j.passes[i], a, t)
+	}
+}
+
+func (j *judge) onStall(c *analyzers.Conn, s *timing.Stall, t *http1.Transaction) {
+	j.at(c)
+	for _, i := range j.stall {
+		j.opts.Rules[i].Stall(&j.passes[i], s, t)
+	}
+}
+
+func (j *judge) onClosed(c *analyzers.Conn, r *lifecycle.Conn) {
+	j.at(c)
+	j.rec = r
+	if !c.State.Twin {
+		for _, i := range j.closed {
+			j.opts.Rules[i].Closed(&j.passes[i], r)
+		}
+		for _, g := range j.conns {
+			g.Add(r)
+		}
+	}
+	var p *pending
+	if tag := c.State.Tag; tag != 0 {
+		p = &j.pend[tag]
+	}
+	if r.Missing != 0 && concerns(r) {
+		j.lacks(r, p)
+	}
+	if p != nil {
+		if !c.State.Twin {
+			for _, g := range p.settle(j.opts.Rules, j.opts.Precedence) {
+				j.found.add(g)
+			}
+		}
+		*p = pending{}
+		j.free = append(j.free, c.State.Tag)
+		c.State.Tag = 0
+	}
+	j.at(nil)
+}
+
+// concerns reports whether a connection is one that rules about HTTP would
+// have judged: HTTP, TLS, or of an unknown protocol because of what is
+// missing.
+func concerns(r *lifecycle.Conn) bool {
+	return r.Requests+r.Responses > 0 || r.Protocol == http1.TLS ||
+		r.Protocol == http1.Undecided && r.End[0].Bytes+r.End[1].Bytes > 0
+}
+
+// lacks counts what a connection lacks, and the rules that for this could
+// not judge it.
+func (j *judge) lacks(r *lifecycle.Conn, p *pending) {
+	l := j.missing[r.Missing]
+	if l == nil {
+		l = &lack{first: r.ID}
+		j.missing[r.Missing] = l
+	}
+	l.conns++
+	l.first = min(l.first, r.ID)
+	for i, rule := range j.opts.Rules {
+		why := rule.Needs & r.Missing
+		if why == 0 || p != nil && p.fired[i] {
+			continue
+		}
+		for ; why != 0; why &= why - 1 {
+			j.abstains[abstention{i, why & -why}]++
+		}
+	}
+}
+
+// report takes a finding of the rule with index i.
+func (j *judge) report(i int, f rules.Finding) {
+	if j.cur != nil {
+		r := j.record()
+		if f.Conn == 0 {
+			f.Conn = r.ID
+		}
+		if !f.Client.IsValid() {
+			f.Client = r.Client
+		}
+		if !f.Server.IsValid() {
+			f.Server = r.Server
+		}
+	}
+	g := newFound(i, fingerprint(j.opts.Rules[i], &f), &f)
+	if j.cur == nil {
+		j.found.add(g)
+		return
+	}
+	s := &j.cur.State
+	if s.Tag == 0 {
+		if n := len(j.free); n > 0 {
+			s.Tag = j.free[n-1]
+			j.free = j.free[:n-1]
+		} else {
+			j.pend = append(j.pend, pending{})
+			s.Tag = uint32(len(j.pend) - 1)
+		}
+		j.pend[s.Tag].all = j.opts.All
+	}
+	j.pend[s.Tag].add(g)
+}
+
+// merge takes over what another shard's judge found.
+func (j *judge) merge(o *judge) {
+	j.found.merge(&o.found)
+	for i, g := range j.groupers {
+		if g != nil {
+			g.Merge(o.groupers[i])
+		}
+	}
+	for m, l := range o.missing {
+		if have := j.missing[m]; have != nil {
+			have.conns += l.conns
+			have.first = min(have.first, l.first)
+		} else {
+			j.missing[m] = l
+		}
+	}
+	for a, n := range o.abstains {
+		j.abstains[a] += n
+	}
+}

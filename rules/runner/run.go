@@ -1,0 +1,180 @@
+package runner
+
+import (
+	"encoding/binary"
+	"errors"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/connlint/connlint/analyzers/lifecycle"
+	"github.com/connlint/connlint/capture"
+	"github.com/connlint/connlint/reassembly"
+	"github.com/connlint/connlint/reassembly/shard"
+	"github.com/connlint/connlint/rules"
+)
+
+// Run reads src to its end and judges what it holds. It does not close src.
+// The result is never nil: Result.Err says if src could not be read to its
+// end.
+func Run(src capture.Source, opts Options) *Result {
+	if opts.Config == nil {
+		opts.Config = rules.Defaults()
+	}
+	n := opts.Workers
+	if n <= 0 {
+		n = runtime.GOMAXPROCS(0)
+	}
+	judges := make([]*judge, n)
+	workers := make([]func(*capture.Segment), n)
+	bounds := reassembly.DefaultOptions()
+	bounds.MaxConns = max(bounds.MaxConns/n, 1024)
+	bounds.MaxTombs = max(bounds.MaxTombs/n, 1024)
+	bounds.MaxHeld = max(bounds.MaxHeld/n, 1<<20)
+	for i := range judges {
+		j := newJudge(&opts)
+		j.table = reassembly.NewTable(j.track, bounds)
+		judges[i], workers[i] = j, j.table.Feed
+	}
+	so := shard.Options{}
+	if opts.Progress != nil {
+		so.Progress = func(i capture.Info) { opts.Progress(int64(i.Bytes), i.Size) }
+	}
+	totals, err := shard.Run(src, workers, so)
+	var wg sync.WaitGroup
+	for _, j := range judges {
+		wg.Go(j.table.Finish)
+	}
+	wg.Wait()
+	return conclude(src.Info(), totals, err, judges, &opts)
+}
+
+// conclude brings the shards' results together.
+func conclude(info capture.Info, totals shard.Totals, err error, judges []*judge, opts *Options) *Result {
+	res := &Result{File: info.Name, Format: info.Format, Packets: totals.Packets, Bytes: info.Bytes,
+		First: totals.First, Last: totals.Last, Skipped: map[string]uint64{}, Abstained: map[string]map[string]uint64{}, Err: err}
+	for _, l := range info.LinkTypes {
+		res.LinkTypes = append(res.LinkTypes, l.String())
+	}
+	totals.Skipped.Reasons(func(r capture.Reason, n uint64) { res.Skipped[r.String()] = n })
+
+	facts := &rules.CaptureFacts{Packets: totals.Packets, Bytes: info.Bytes, First: totals.First, Last: totals.Last,
+		Dropped: info.Dropped, ClockBack: totals.ClockBack, ClockBackFrame: totals.ClockBackFrame,
+		ClockBackMax: totals.ClockBackMax, MissingConns: map[lifecycle.Evidence]uint64{},
+		FirstMissing: map[lifecycle.Evidence]uint64{}}
+	var late, capped, evicted, outOfWindow uint64
+	for _, j := range judges {
+		st := &j.table.Stats
+		facts.Connections += st.Conns
+		facts.Gaps += st.Gaps
+		facts.GapBytes += st.GapBytes
+		facts.GapFrame = firstOf(facts.GapFrame, st.FirstGap)
+		facts.SnapCut += st.CutSegments
+		facts.SnapCutFrame = firstOf(facts.SnapCutFrame, st.FirstCut)
+		facts.HTTPConns += j.track.Totals.HTTPConns
+		facts.TLSConns += j.track.Totals.TLSConns
+		res.HTTP2Connections += j.track.Totals.HTTP2Conns
+		http := j.track.HTTPStats()
+		res.Requests += http.Requests
+		res.Responses += http.Responses
+		late += st.Late
+		capped += st.HeldTooMuch
+		evicted += st.Evicted
+		outOfWindow += st.OutOfWindow
+	}
+	res.TCPConnections, res.HTTPConnections, res.TLSConnections = facts.Connections, facts.HTTPConns, facts.TLSConns
+	for _, c := range []struct {
+		name string
+		n    uint64
+	}{
+		{"after-close", late}, {"buffer-cap", capped}, {"connection-cap", evicted}, {"out-of-window", outOfWindow},
+	} {
+		if c.n > 0 {
+			res.Skipped[c.name] = c.n
+		}
+	}
+	var re *capture.ReadError
+	if errors.As(err, &re) {
+		facts.Cut, facts.CutFrame, facts.CutReason = true, totals.Packets, re.Reason
+	}
+
+	total := judges[0]
+	for _, j := range judges[1:] {
+		total.merge(j)
+	}
+	for missing, l := range total.missing {
+		for m := missing; m != 0; m &= m - 1 {
+			bit := m & -m
+			facts.MissingConns[bit] += l.conns
+			facts.FirstMissing[bit] = firstOf(facts.FirstMissing[bit], l.first)
+		}
+	}
+	total.at(nil)
+	for i, r := range opts.Rules {
+		p := &total.passes[i]
+		p.Conn = nil
+		if g := total.groupers[i]; g != nil {
+			g.Judge(p)
+		}
+		if r.Capture != nil {
+			r.Capture(p, facts)
+		}
+	}
+	for a, n := range total.abstains {
+		name := opts.Rules[a.rule].Name
+		if res.Abstained[name] == nil {
+			res.Abstained[name] = map[string]uint64{}
+		}
+		a.why.Reasons(func(why string) { res.Abstained[name][why] += n })
+	}
+	res.Findings = total.found.list(opts.Rules)
+	number(res.Findings, judges)
+	return res
+}
+
+// firstOf returns the earlier of two frame numbers, 0 standing for none.
+func firstOf(a, b uint64) uint64 {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
+
+// number fills in the connections' numbers: the rank of a connection's first
+// frame among all, which is how Wireshark counts tcp.stream.
+func number(list []Finding, judges []*judge) {
+	rank := map[uint64]int{}
+	for i := range list {
+		if c := list[i].Conn; c != 0 {
+			rank[c] = 0
+		}
+	}
+	if len(rank) == 0 {
+		return
+	}
+	ids := make([]uint64, 0, len(rank))
+	for id := range rank {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	for _, j := range judges {
+		n, at, rest := 0, uint64(0), j.firsts
+		for _, id := range ids {
+			for len(rest) > 0 {
+				d, size := binary.Uvarint(rest)
+				if at+d >= id {
+					break
+				}
+				at += d
+				rest = rest[size:]
+				n++
+			}
+			rank[id] += n
+		}
+	}
+	for i := range list {
+		if c := list[i].Conn; c != 0 {
+			list[i].ConnNumber = rank[c]
+		}
+	}
+}
