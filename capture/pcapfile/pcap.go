@@ -88,7 +88,7 @@ func newPcap(f *file, m magic) (capture.Source, error) {
 	switch {
 	case major == 543 && minor == 0: // Navtel's, in libpcap's words
 		r.lengths = originalFirst
-	case major != 2 || minor > 4:
+	case major != 2: // minor versions beyond 4 are taken for 4, as Wireshark does
 		return nil, f.fail(0, fmt.Sprintf("pcap version %d.%d is not known", major, minor), nil)
 	case minor < 3:
 		r.lengths = originalFirst

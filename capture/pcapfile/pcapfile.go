@@ -219,7 +219,7 @@ func (f *file) detect(head []byte) (capture.Source, error) {
 type file struct {
 	in    blockReader
 	info  capture.Info // all but Bytes and Dropped
-	frame uint64       // packets lent
+	frame uint64       // of the packet lent last, or of what Wireshark counts as one behind it
 	err   error        // why Next fails, once it does
 
 	stored      *counter

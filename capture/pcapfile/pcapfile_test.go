@@ -78,7 +78,9 @@ func pcapSamples(w func() *build) []sample {
 			want: abc, info: capture.Info{Format: "pcap", LinkTypes: ether, SnapLen: 96}},
 		{name: "reserved bits", file: w().pcap(magicMicro, 96, 0x00200001).record(10, 5, 3, "abc").b, err: "reserved bits"},
 		{name: "version 1", file: version(1, 4, 1).b, err: "pcap version 1.4"},
-		{name: "version 2.5", file: version(2, 5, 1).b, err: "pcap version 2.5"},
+		{name: "version 3", file: version(3, 0, 1).b, err: "pcap version 3.0"},
+		{name: "version 2.5", file: version(2, 5, 1).record(10, 5, 3, "abc").b,
+			want: abc, info: capture.Info{Format: "pcap", LinkTypes: ether, SnapLen: 96}},
 		{name: "version 2.1", file: version(2, 1, 1).put(10, 5, 4, 3, "abc").b,
 			want: []got{{"abc", 4, 10*second + 5000, 1}}, info: capture.Info{Format: "pcap", LinkTypes: ether, SnapLen: 96}},
 		{name: "version 2.3", file: version(2, 3, 1).put(10, 5, 4, 3, "abc").put(10, 5, 3, 4, "abc").b,
@@ -123,8 +125,11 @@ func ngSamples(w func() *build) []sample {
 			want: []got{abc(10*second + 5000), {"", 9, 1 << 40 * 1000, 1}}, info: info},
 		{name: "ng nano", file: resolution(9).epb(0, 1e10+5, 3, "abc").b, want: []got{abc(1e10 + 5)}, info: info},
 		{name: "ng pico", file: resolution(12).epb(0, 1e13+5678, 3, "abc").b, want: []got{abc(1e10 + 5)}, info: info},
-		{name: "ng seconds", file: resolution(0).epb(0, 10, 3, "abc").epb(0, math.MaxUint64, 3, "abc").b,
-			want: []got{abc(10 * second), abc(math.MaxInt64)}, info: info},
+		{name: "ng seconds", file: resolution(0).epb(0, 10, 3, "abc").epb(0, 1<<62, 3, "abc").epb(0, 1<<63, 3, "abc").epb(0, math.MaxUint64, 3, "abc").b,
+			want: []got{abc(10 * second), abc(math.MaxInt64), abc(math.MaxInt64), abc(-second)}, info: info},
+		{name: "ng negative", file: plain().epb(0, math.MaxUint64-4, 3, "abc").b, want: []got{abc(-5000)}, info: info},
+		{name: "ng negative before 1970", file: w().shb().idb(1, 96, o.option(optionOffset, uint64(1<<63))).epb(0, ^uint64(9223372036854000), 3, "abc").b,
+			want: []got{abc(math.MinInt64)}, info: info},
 		{name: "ng 10^-28", file: resolution(28).epb(0, math.MaxUint64, 3, "abc").b, want: []got{abc(1)}, info: info},
 		{name: "ng 10^-127", file: resolution(127).epb(0, math.MaxUint64, 3, "abc").b, want: []got{abc(0)}, info: info},
 		{name: "ng 2^0", file: resolution(0x80).epb(0, 10, 3, "abc").b, want: []got{abc(10 * second)}, info: info},
@@ -441,6 +446,30 @@ func TestNotCaptures(t *testing.T) {
 		if _, err := Open(path, Options{}); !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("%v is not fs.ErrPermission", err)
 		}
+	}
+}
+
+// TestFrameNumbers: blocks that Wireshark numbers leave holes.
+func TestFrameNumbers(t *testing.T) {
+	w := newBuild(little).shb().idb(1, 0).epb(0, 5, 3, "abc")
+	w.block(blockJournal, "x").epb(0, 5, 3, "abc").block(blockCustom, 1).block(blockCustomKept, 1).block(4, 0).block(10, 0).block(99, "").epb(0, 5, 3, "abc").put("cut")
+	src, err := NewReader(bytes.NewReader(w.b), "x", -1, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var frames []uint64
+	for {
+		var p capture.Packet
+		if err = src.Next(&p); err != nil {
+			break
+		}
+		frames = append(frames, p.Frame)
+	}
+	if d := cmp.Diff([]uint64{1, 3, 6}, frames); d != "" {
+		t.Error(d)
+	}
+	if e := checkReadError(t, err); e == nil || e.Frame != 6 {
+		t.Errorf("%+v", e)
 	}
 }
 

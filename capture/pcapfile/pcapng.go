@@ -9,7 +9,7 @@ import (
 	"github.com/connlint/connlint/capture"
 )
 
-// Block types (draft-ietf-opsawg-pcapng §11.1). All others are passed over:
+// Block types (draft-ietf-opsawg-pcapng §11.1). Most others are passed over:
 // names, secrets, journal entries, custom blocks, unknown ones.
 const (
 	blockSection    = 0x0a0d0d0a
@@ -18,7 +18,20 @@ const (
 	blockSimple     = 3
 	blockStatistics = 5
 	blockEnhanced   = 6
+	blockJournal    = 9
+	blockCustom     = 0xbad
+	blockCustomKept = 0x40000bad // not to be copied
 )
+
+// numbered reports whether Wireshark gives a block without a packet a frame
+// number: journal entries, custom blocks, Sysdig's events.
+func numbered(typ uint32) bool {
+	switch typ {
+	case blockJournal, blockCustom, blockCustomKept, 0x204, 0x208, 0x216, 0x217, 0x221, 0x222:
+		return true
+	}
+	return false
+}
 
 const byteOrderMagic = 0x1a2b3c4d
 
@@ -153,6 +166,9 @@ func (r *ngReader) Next(p *capture.Packet) error {
 		default:
 			if err = r.checkTotal(total, leastBlock, maxBlock); err == nil {
 				err = r.pass(total)
+			}
+			if err == nil && numbered(typ) {
+				r.frame++
 			}
 		}
 		if err != nil {
@@ -330,9 +346,29 @@ func power10(n uint) uint64 {
 	return v
 }
 
-// time returns nanoseconds since 1970; what does not fit becomes the last
-// moment that does.
+// time returns nanoseconds since 1970. Time stamps are unsigned, but some
+// programs write small negative ones: one that lies beyond what fits is taken
+// for such. What still does not fit becomes the last moment that does.
 func (c *clock) time(ts uint64) int64 {
+	n := c.span(ts)
+	t := int64(n)
+	if n > math.MaxInt64 {
+		t = math.MaxInt64
+		if back := c.span(-ts); int64(ts) < 0 && back <= math.MaxInt64 {
+			t = -int64(back)
+		}
+	}
+	if c.offset > 0 && t > math.MaxInt64-c.offset {
+		return math.MaxInt64
+	}
+	if c.offset < 0 && t < math.MinInt64-c.offset {
+		return math.MinInt64
+	}
+	return t + c.offset
+}
+
+// span returns how many nanoseconds ts units last, or all that fit.
+func (c *clock) span(ts uint64) uint64 {
 	hi, lo := bits.Mul64(ts, c.mul)
 	if c.div != 1 {
 		lo /= c.div // mul is 1: hi is 0
@@ -341,14 +377,10 @@ func (c *clock) time(ts uint64) int64 {
 	} else if c.shift > 0 {
 		hi, lo = hi>>c.shift, lo>>c.shift|hi<<(64-c.shift)
 	}
-	if hi != 0 || lo > math.MaxInt64 {
-		lo = math.MaxInt64
+	if hi != 0 {
+		return math.MaxUint64
 	}
-	t := int64(lo)
-	if c.offset > 0 && t > math.MaxInt64-c.offset {
-		return math.MaxInt64
-	}
-	return t + c.offset
+	return lo
 }
 
 // packet lends the packet of an Enhanced Packet Block or of its obsolete
