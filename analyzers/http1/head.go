@@ -160,44 +160,65 @@ func (p *headParse) parse(side Side, raw []byte, whole bool) (n int, ok bool) {
 	if pos < 2 || raw[pos-2] != '\r' {
 		p.bareLF(0, pos)
 	}
+	fields := p.h.Fields
 	value := -1 // where the last field's value begins; -1 after no field
 	for {
 		i := bytes.IndexByte(raw[pos:], '\n') + 1
 		if i == 0 {
 			if !whole {
+				p.h.Fields = fields
 				return 0, true
 			}
 			break // a line that is cut is no field
 		}
-		line := raw[pos : pos+i-1]
-		if k := len(line); k > 0 && line[k-1] == '\r' {
-			line = line[:k-1]
+		end := pos + i - 1
+		if end > pos && raw[end-1] == '\r' {
+			end--
 		} else {
 			p.bareLF(pos, i)
 		}
-		if len(line) == 0 {
+		if end == pos {
 			pos += i
 			break
 		}
-		if c := line[0]; c == ' ' || c == '\t' {
+		if c := raw[pos]; c == ' ' || c == '\t' {
 			p.info.bits |= ObsFold
-			p.fault(FoldedField, pos, len(line))
+			p.fault(FoldedField, pos, end-pos)
 			if value >= 0 {
-				p.h.Fields[len(p.h.Fields)-1].Value = trim(raw[value : pos+len(line)])
+				fields[len(fields)-1].Value = trim(raw[value:end])
 			}
 			pos += i
 			continue
 		}
-		value = -1
-		if f, ok := p.field(line, pos); ok {
-			value = pos + len(line)
-			if len(f.Value) > 0 {
-				value = pos + cap(line) - cap(f.Value)
-			}
-			p.h.Fields = append(p.h.Fields, f)
+		colon := bytes.IndexByte(raw[pos:end], ':')
+		if colon <= 0 {
+			p.fault(BadFieldName, pos, end-pos)
+			value = -1
+			pos += i
+			continue
 		}
+		if len(fields) < cap(fields) {
+			fields = fields[:len(fields)+1]
+		} else {
+			fields = append(fields, Field{})
+		}
+		f := &fields[len(fields)-1]
+		f.Name = raw[pos : pos+colon]
+		if f.ID = FieldOf(f.Name); f.ID == FieldOther {
+			p.oddName(f, pos)
+		}
+		value = pos + colon + 1
+		for value < end && (raw[value] == ' ' || raw[value] == '\t') {
+			value++
+		}
+		v := end
+		for v > value && isSpace(raw[v-1]) {
+			v--
+		}
+		f.Value = raw[value:v]
 		pos += i
 	}
+	p.h.Fields = fields
 	p.h.Raw = raw[:pos]
 	if i := bytes.IndexByte(p.h.Raw, 0); i >= 0 {
 		p.fault(NULByte, i, 1)
@@ -213,29 +234,22 @@ func (p *headParse) bareLF(off, n int) {
 	p.fault(LFOnly, off, n)
 }
 
-// field parses one field line without its line end (RFC 9112 §5). off is its
-// offset in the head.
-func (p *headParse) field(line []byte, off int) (f Field, ok bool) {
-	colon := bytes.IndexByte(line, ':')
-	if colon <= 0 {
-		p.fault(BadFieldName, off, len(line))
-		return f, false
-	}
-	f.Name = line[:colon]
-	for k := len(f.Name) - 1; k > 0 && (f.Name[k] == ' ' || f.Name[k] == '\t'); k-- {
-		p.fault(SpaceBeforeColon, off, colon+1)
+// oddName looks at a field name that is none of those known: for white space
+// before the colon (RFC 9112 §5.1), and for characters that no name may have.
+// off is its offset in the head.
+func (p *headParse) oddName(f *Field, off int) {
+	n := len(f.Name)
+	for k := n - 1; k > 0 && (f.Name[k] == ' ' || f.Name[k] == '\t'); k-- {
+		p.fault(SpaceBeforeColon, off, n+1)
 		f.Name = f.Name[:k]
 	}
-	if f.ID = FieldOf(f.Name); f.ID == FieldOther {
-		for _, c := range f.Name {
-			if !isToken(c) {
-				p.fault(BadFieldName, off, colon)
-				break
-			}
+	f.ID = FieldOf(f.Name)
+	for _, c := range f.Name {
+		if !isToken(c) {
+			p.fault(BadFieldName, off, n)
+			return
 		}
 	}
-	f.Value = trim(line[colon+1:])
-	return f, true
 }
 
 // trim removes white space at both ends, that of folded lines too.
@@ -368,7 +382,10 @@ func (i *headInfo) connection(v []byte) {
 // with commas; some with semicolons or white space.
 func (i *headInfo) keepAlive(v []byte) {
 	for len(v) > 0 {
-		n := bytes.IndexAny(v, ",; \t")
+		n := bytes.IndexByte(v, ',')
+		if n < 0 {
+			n = bytes.IndexAny(v, "; \t")
+		}
 		p := v
 		if n >= 0 {
 			p, v = v[:n], v[n+1:]
