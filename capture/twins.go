@@ -8,6 +8,11 @@ import "github.com/connlint/connlint/capture/wire"
 // carry the same number within 3 s, and whose SYN-ACKs do too, are one. A proxy
 // opens a connection of its own and so never makes twins.
 //
+// Programs that make packets up use the same numbers again and again, so the
+// handshakes must also lie one inside the other, as translation makes them: the
+// second SYN before the first connection's SYN-ACK, and that one last. Where a
+// SYN was not captured the two SYN-ACKs must be at most 50 ms apart instead.
+//
 // The connection whose SYN came first is kept: it is the client's side. Where
 // no SYN was captured it is the one whose SYN-ACK came last. The other is
 // reported on its first segment after both SYN-ACKs were seen.
@@ -31,6 +36,9 @@ const (
 	// twinWindow is how far apart the two sightings of a SYN or SYN-ACK may
 	// be, in nanoseconds.
 	twinWindow = int64(3e9)
+	// twinSlack is how far packets of two interfaces may stand in the wrong
+	// order, in nanoseconds.
+	twinSlack = int64(1e6)
 	// markLife is how long a mark waits for its connection's next segment.
 	markLife = int64(10e9)
 )
@@ -97,8 +105,8 @@ func (t *Twins) synAck(s *Segment) bool {
 		if p == o || !p.twinOf(o) {
 			continue
 		}
-		lose := later(o, p)
-		if lose.reported {
+		keep, lose := sides(o, p)
+		if lose.reported || !keep.encloses(lose) {
 			continue
 		}
 		lose.reported = true
@@ -124,22 +132,31 @@ func (p *opening) twinOf(o *opening) bool {
 	if p.flow.Src == o.flow.Src && p.flow.Dst == o.flow.Dst && p.flow.SrcPort != o.flow.SrcPort {
 		return false
 	}
-	near := func(a, b int64) bool { return a-b <= twinWindow && b-a <= twinWindow }
-	return near(p.ackTime, o.ackTime) && (!p.syn || !o.syn || near(p.synTime, o.synTime))
+	return true
 }
 
-// later returns which of two twins is the server's side.
-func later(o, p *opening) *opening {
+// sides tells which of two twins is the client's side and which the server's.
+func sides(o, p *opening) (client, server *opening) {
 	switch {
 	case o.syn != p.syn:
 		if p.syn {
-			return o
+			return p, o
 		}
-		return p
+		return o, p
 	case o.syn == (o.seq < p.seq):
-		return p
+		return o, p
 	}
-	return o
+	return p, o
+}
+
+// encloses reports whether the handshake of twin p lies inside that of o.
+func (o *opening) encloses(p *opening) bool {
+	if o.syn && p.syn {
+		return p.synTime-o.synTime <= twinWindow &&
+			p.synTime <= o.ackTime+twinSlack && p.ackTime <= o.ackTime+twinSlack && o.ackTime-p.ackTime <= twinWindow
+	}
+	apart := o.ackTime - p.ackTime
+	return -copyWindow <= apart && apart <= copyWindow
 }
 
 func (t *Twins) set(isn wire.Seq) *[twinWays]opening {
