@@ -3,45 +3,80 @@
 package hop
 
 import (
+	"bytes"
 	"net/netip"
+	"slices"
 
 	"github.com/connlint/connlint/analyzers/http1"
 )
 
-// Limits of a Sighting.
+// Limits of a Sighting, and of what a connection holds of them.
 const (
-	MaxFields = 16 // hop-by-hop, nominated and custom fields kept
-	MaxIDs    = 4  // strong ids kept
-	MaxBytes  = 64 // of a field value that is kept for the message
+	MaxFields      = 24 // fields kept; with more, later ones are unknown
+	MaxIDs         = 4  // strong ids kept
+	MaxForwarded   = 4  // addresses of ForwardedFor kept, the nearest
+	MaxOutstanding = 64 // requests of a connection noted at a time
+	maxName        = 64 // bytes of a field's name kept
 )
 
 // Field is a request field as seen on one hop.
 type Field struct {
-	Name      string // lower case, redacted nowhere: names are no secrets
-	Hash      uint64 // of the value's bytes
+	ID        uint64 // hash of the name in lower case
+	Value     uint64 // hash of the value's bytes
+	Name      string // lower case, at most 64 bytes; empty unless Nominated or HopByHop
 	Nominated bool   // by the message's own Connection field
-	HopByHop  bool   // hop-by-hop by definition (RFC 9110 §7.6.1 and RFC 2616 §13.5.1)
+	HopByHop  bool   // by definition (RFC 9110 §7.6.1, RFC 2616 §13.5.1)
+	Distinct  bool   // a value that few requests share
 }
 
-// Sighting is one transaction on one connection, self-contained and bounded.
+// Sighting is one transaction on one connection, bounded. Those that a
+// [Collector] lends are borrowed; Clone makes them self-contained.
 type Sighting struct {
-	Key            uint64 // of method and last path segment with query: the same on both sides of a proxy that rewrites a prefix
-	Method         http1.Method
-	MethodName     string
-	Target, Host   string
-	Status         uint16
-	Client, Server netip.AddrPort
-	Conn           uint64     // first frame of its connection
-	Start          http1.Mark // first byte of the request
-	End            http1.Mark // last byte of the response; Frame 0 if it has none
-	ReqBits        http1.Bits
-	RespBits       http1.Bits
+	// Key is a hash of the method and the last path segment with the query:
+	// the same on both sides of a proxy that rewrites a prefix.
+	Key                      uint64
+	Method                   http1.Method
+	MethodName, Target, Host []byte // as sent
+	Status                   uint16 // 0 without a final response
+	Client, Server           netip.AddrPort
+	Conn                     uint64     // first frame of its connection
+	Start                    http1.Mark // first byte of the request
+	End                      http1.Mark // last byte of the response; Frame 0 if that is not complete
+	ReqBits                  http1.Bits
+	RespBits                 http1.Bits
+	HeadHash                 uint64 // of the request's whole head
 
-	Fields   []Field  // at most MaxFields
-	IDs      []uint64 // hashes of traceparent, X-Request-Id and the like: name and value
-	Echo     uint64   // hash of the response's Date with ETag or Content-Length, 0 if it has none
-	Distinct []uint64 // hashes of distinctive request fields: name and value
-	// ForwardedFor holds client addresses named by Forwarded or
-	// X-Forwarded-For, nearest last.
+	Fields []Field  // of the request; at most MaxFields
+	IDs    []uint64 // hashes of trace and request ids, at most MaxIDs
+	// Echo is a hash of the response's Date with its ETag or Content-Length,
+	// 0 if it has none.
+	Echo uint64
+	// Via and RespVia are hashes of the last entry of request's and
+	// response's Via, 0 if there is none.
+	Via, RespVia uint64
+	// ForwardedFor holds client addresses named by X-Forwarded-For, Forwarded
+	// or X-Real-IP, nearest last.
 	ForwardedFor []netip.Addr
+
+	index uint32 // of the transaction
+	next  *Sighting
+}
+
+// Clone returns a copy that shares no memory with s.
+func (s *Sighting) Clone() Sighting {
+	c := *s
+	c.MethodName, c.Target, c.Host = bytes.Clone(s.MethodName), bytes.Clone(s.Target), bytes.Clone(s.Host)
+	c.Fields, c.IDs, c.ForwardedFor = slices.Clone(s.Fields), slices.Clone(s.IDs), slices.Clone(s.ForwardedFor)
+	c.next = nil
+	return c
+}
+
+// Field returns the field of s with that name and value, nil if there is none.
+func (s *Sighting) Field(id, value uint64) *Field {
+	for i := range s.Fields {
+		if s.Fields[i].ID == id && s.Fields[i].Value == value {
+			return &s.Fields[i]
+		}
+	}
+	return nil
 }
