@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -172,8 +173,9 @@ func (p *rawConn) head() (length int, err error) {
 	}
 }
 
-// goGet requests URL N times with net/http: `get URL N [close] [every:MS] [proxy:URL]`.
-// close turns keep-alive off, the usual cause of a connection per request.
+// goGet requests URL N times with net/http: `get URL N [close] [fresh] [every:MS]`.
+// close turns keep-alive off; fresh throws the connection away after each
+// request, as a program does that makes a client each time.
 func goGet(args []string) error {
 	n, err := strconv.Atoi(args[1])
 	if err != nil {
@@ -192,6 +194,7 @@ func goGet(args []string) error {
 			pause = time.Duration(ms) * time.Millisecond
 		}
 	}
+	fresh := slices.Contains(args[2:], "fresh")
 	client := &http.Client{Transport: tr}
 	for range n {
 		res, err := client.Get(args[0])
@@ -201,6 +204,9 @@ func goGet(args []string) error {
 		}
 		_, _ = io.Copy(io.Discard, res.Body)
 		res.Body.Close()
+		if fresh {
+			client.CloseIdleConnections()
+		}
 		time.Sleep(pause)
 	}
 	client.CloseIdleConnections()

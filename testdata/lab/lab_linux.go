@@ -26,6 +26,7 @@ type Lab struct {
 	middles []*Namespace
 	links   []*link
 	procs   []*Process
+	after   []func() // what tearDown does once no process is left
 }
 
 // abort carries an error out of a scenario function.
@@ -106,6 +107,9 @@ func buildLab(s *Scenario) (l *Lab, err error) {
 func (l *Lab) tearDown() {
 	for i := len(l.procs) - 1; i >= 0; i-- {
 		l.procs[i].Stop()
+	}
+	for _, f := range l.after {
+		f()
 	}
 	for _, lk := range l.links {
 		lk.close()

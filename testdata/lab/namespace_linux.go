@@ -27,6 +27,10 @@ func (n *Namespace) Addr(v int) string {
 	return n.IP4
 }
 
+// addrOnWire is the second end's IPv4 address on the numbered wire: with a
+// proxy in between the server stands on wire 2.
+func (n *Namespace) addrOnWire(wire int) string { return fmt.Sprintf("10.77.%d.2", wire) }
+
 // ip runs iproute2 and returns what it complained about.
 func ip(args ...string) error {
 	out, err := exec.Command("ip", args...).CombinedOutput()

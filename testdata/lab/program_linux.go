@@ -44,24 +44,26 @@ type program struct {
 const python = "/usr/bin/python3"
 
 var catalogue = map[string]program{
-	"nginx":     {"nginx", []string{"nginx", "-v"}, ""},
-	"haproxy":   {"haproxy", []string{"haproxy", "-v"}, ""},
-	"apache2":   {"apache2", []string{"apache2", "-v"}, ""},
-	"squid":     {"squid", []string{"squid", "-v"}, ""},
-	"varnish":   {"varnishd", []string{"varnishd", "-V"}, ""},
-	"curl":      {"curl", []string{"curl", "-V"}, ""},
-	"wrk":       {"wrk", []string{"wrk", "-v"}, ""},
-	"ab":        {"ab", []string{"ab", "-V"}, ""},
-	"chromium":  {"chromium", []string{"chromium", "--version"}, ""},
-	"node":      {"node", []string{"node", "-v"}, "testdata/lab/programs/*.js"},
-	"java":      {"java", []string{"java", "-version"}, "testdata/lab/programs/*.java"},
-	"python":    {python, []string{python, "-V"}, "testdata/lab/programs/*.py"},
-	"requests":  {python, []string{python, "-c", "import requests; print('python3-requests', requests.__version__)"}, ""},
-	"go":        {"", []string{"go", "version"}, "testdata/lab/goprograms_linux.go"},
-	"raw-py":    {python, []string{python, "-V"}, "testdata/lab/programs/rawpeer.py"},
-	"raw-node":  {"node", []string{"node", "-v"}, "testdata/lab/programs/rawpeer.js"},
-	"raw-go":    {"", []string{"go", "version"}, "testdata/lab/goprograms_linux.go"},
-	"raw-relay": {"", []string{"go", "version"}, "testdata/lab/goprograms_linux.go"},
+	"nginx":         {"nginx", []string{"nginx", "-v"}, ""},
+	"haproxy":       {"haproxy", []string{"haproxy", "-v"}, ""},
+	"apache2":       {"apache2", []string{"apache2", "-v"}, ""},
+	"squid":         {"squid", []string{"squid", "-v"}, ""},
+	"varnish":       {"varnishd", []string{"varnishd", "-V"}, ""},
+	"curl":          {"curl", []string{"curl", "-V"}, ""},
+	"wrk":           {"wrk", []string{"wrk", "-v"}, ""},
+	"ab":            {"ab", []string{"ab", "-V"}, ""},
+	"chromium":      {"chromium", []string{"chromium", "--version"}, ""},
+	"node":          {"node", []string{"node", "-v"}, "testdata/lab/programs/*.js"},
+	"java":          {"java", []string{"java", "-version"}, "testdata/lab/programs/*.java"},
+	"python":        {python, []string{python, "-V"}, "testdata/lab/programs/*.py"},
+	"requests":      {python, []string{python, "-c", "import requests; print('python3-requests', requests.__version__)"}, ""},
+	"go":            {"", []string{"go", "version"}, "testdata/lab/goprograms_linux.go"},
+	"raw-py":        {python, []string{python, "-V"}, "testdata/lab/programs/rawpeer.py"},
+	"raw-node":      {"node", []string{"node", "-v"}, "testdata/lab/programs/rawpeer.js"},
+	"raw-go":        {"", []string{"go", "version"}, "testdata/lab/goprograms_linux.go"},
+	"nc":            {"nc", nil, ""},
+	"raw-keepalive": {python, []string{python, "-V"}, "testdata/lab/programs/halfclose_keepalive.py"},
+	"raw-relay":     {"", []string{"go", "version"}, "testdata/lab/goprograms_linux.go"},
 }
 
 // describe is the program with its version, for a note.
@@ -215,6 +217,9 @@ Listen %[2]d
 // Squid is a forward proxy on host n without cache; extra goes at the end of
 // its configuration.
 func (l *Lab) Squid(n *Namespace, port int, extra string) *Process {
+	// squid leaves root for the user proxy, who must be able to write its log.
+	l.check(os.Mkdir(l.Path("squid"), 0o777))
+	l.check(os.Chmod(l.Path("squid"), 0o777))
 	conf := l.File("squid.conf", fmt.Sprintf(`
 http_port %[2]d
 acl lab src 10.77.0.0/16 fd77::/16
@@ -224,18 +229,27 @@ http_access allow lab
 cache deny all
 cache_mem 8 MB
 access_log none
-cache_log %[1]s/squid.log
-pid_filename %[1]s/squid.pid
-coredump_dir %[1]s
+cache_log %[1]s/squid/cache.log
+pid_filename %[1]s/squid/squid.pid
+coredump_dir %[1]s/squid
 pinger_enable off
 netdb_filename none
 shutdown_lifetime 0 seconds
 dns_nameservers 127.0.0.1
 visible_hostname proxy.lab.test
-cache_effective_user root
 max_filedescriptors 1024
 `, l.dir, port, extra))
-	return l.Serve(n, port, "squid", "-N", "-f", conf)
+	// A service name of its own: shared memory segments are named after it.
+	// Another squid's must not be in the way, and one that is killed leaves
+	// them behind.
+	service := fmt.Sprintf("lab%d", os.Getpid())
+	l.after = append(l.after, func() {
+		left, _ := filepath.Glob("/dev/shm/" + service + "-*")
+		for _, f := range left {
+			_ = os.Remove(f)
+		}
+	})
+	return l.Serve(n, port, "squid", "-n", service, "-N", "-f", conf)
 }
 
 // Varnish is a caching reverse proxy on host n in front of backend HOST:PORT.

@@ -11,8 +11,7 @@ import java.net.http.HttpResponse;
  * Java's ways to be a client: {@code JdkClient MODE URL N}.
  *
  * <p>httpclient: java.net.http.HttpClient on HTTP/1.1. urlconnection: HttpURLConnection, POST, kept
- * alive. disconnect: the same with disconnect() after each response, which closes the connection.
- * socket: a plain Socket that writes head and body apart, with Nagle on as Java leaves it.
+ * alive. socket: a plain Socket that writes head and body apart, with Nagle on as Java leaves it.
  */
 public class JdkClient {
     public static void main(String[] args) throws Exception {
@@ -25,21 +24,16 @@ public class JdkClient {
                     client.send(HttpRequest.newBuilder(uri).build(), HttpResponse.BodyHandlers.ofString());
                 }
             }
-            case "urlconnection", "disconnect" -> {
+            case "urlconnection" -> {
                 for (int i = 0; i < n; i++) {
                     HttpURLConnection c = (HttpURLConnection) uri.toURL().openConnection();
-                    if (args[0].equals("urlconnection")) {
-                        c.setRequestMethod("POST");
-                        c.setDoOutput(true);
-                        try (OutputStream out = c.getOutputStream()) {
-                            out.write("{\"sku\":\"A-1\"}".getBytes());
-                        }
+                    c.setRequestMethod("POST");
+                    c.setDoOutput(true);
+                    try (OutputStream out = c.getOutputStream()) {
+                        out.write("{\"sku\":\"A-1\"}".getBytes());
                     }
                     try (InputStream in = c.getInputStream()) {
                         in.readAllBytes();
-                    }
-                    if (args[0].equals("disconnect")) {
-                        c.disconnect();
                     }
                 }
             }

@@ -1,10 +1,11 @@
 """Clients on python3-requests, http.client and urllib.
 
-    session.py get|post|fresh|urllib URL N [PAUSE_MS]
+    session.py MODE URL N [PAUSE_MS]
 
-get, post  N requests through one requests.Session
-fresh      N requests, each over an http.client connection of its own, closed by us
-urllib     N times urllib.request.urlopen, which announces Connection: close
+get, post    N requests through one requests.Session
+sessionless  N times requests.get(), which makes and closes a session each time
+fresh        N requests, each over an http.client connection of its own, closed by us
+urllib       N times urllib.request.urlopen, which announces Connection: close
 """
 import http.client
 import sys
@@ -26,6 +27,12 @@ if what in ("get", "post"):
             else:
                 s.post(url, json={"sku": "A-1", "quantity": i})
             time.sleep(pause)
+elif what == "sessionless":
+    import requests
+
+    for i in range(n):
+        requests.get(url)
+        time.sleep(pause)
 elif what == "fresh":
     parts = urlsplit(url)
     for i in range(n):
