@@ -12,6 +12,9 @@ import (
 	"github.com/connlint/connlint/rules"
 )
 
+// glue is a blank at which no line is broken. Escaped text has none of its own.
+const glue = "\u00a0"
+
 // page collects text. Its writer's first error ends it.
 type page struct {
 	b     strings.Builder
@@ -29,7 +32,7 @@ func newPage(s Style) *page {
 }
 
 func (p *page) flush(w io.Writer) error {
-	_, err := io.WriteString(w, p.b.String())
+	_, err := io.WriteString(w, strings.ReplaceAll(p.b.String(), glue, " "))
 	return err
 }
 
@@ -44,13 +47,13 @@ func (p *page) line(parts ...string) {
 // others below its end, or after as many spaces as hang says if that is not
 // negative. A longer word stands on a line of its own.
 func (p *page) wrap(lead, text string, hang int) {
+	at := visible(lead)
 	if hang < 0 {
-		hang = utf8.RuneCountInString(lead)
+		hang = at
 	}
 	p.b.WriteString(lead)
-	at := utf8.RuneCountInString(lead)
 	fresh := true
-	for word := range strings.FieldsSeq(text) {
+	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ' ' || r == '\n' || r == '\t' }) {
 		n := utf8.RuneCountInString(word)
 		switch {
 		case fresh:
@@ -101,15 +104,7 @@ func count[N int | uint64](n N, one string) string {
 	if n == 1 {
 		return "1 " + one
 	}
-	return number(n) + " " + one + "s"
-}
-
-func number[N int | uint64](n N) string {
-	s := strconv.FormatUint(uint64(n), 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
+	return rules.Count(int64(n)) + " " + one + "s"
 }
 
 // duration writes nanoseconds in the unit that fits: "250 µs", "40.1 ms",
@@ -118,19 +113,19 @@ func duration(ns int64) string {
 	d := time.Duration(ns)
 	switch {
 	case d < 0:
-		return "-" + duration(max(-ns, -math.MaxInt64))
+		return "-" + duration(-max(ns, -math.MaxInt64))
 	case d < time.Millisecond:
-		return strconv.FormatInt(d.Microseconds(), 10) + " µs"
+		return strconv.FormatInt(d.Microseconds(), 10) + glue + "µs"
 	case d < 999950*time.Microsecond:
-		return fmt.Sprintf("%.1f ms", d.Seconds()*1e3)
+		return fmt.Sprintf("%.1f"+glue+"ms", d.Seconds()*1e3)
 	case d < 59950*time.Millisecond:
-		return fmt.Sprintf("%.1f s", d.Seconds())
+		return fmt.Sprintf("%.1f"+glue+"s", d.Seconds())
 	}
 	if s := d.Round(time.Second); s < time.Hour {
-		return fmt.Sprintf("%d min %d s", s/time.Minute, s%time.Minute/time.Second)
+		return fmt.Sprintf("%d"+glue+"min"+glue+"%d"+glue+"s", s/time.Minute, s%time.Minute/time.Second)
 	}
 	m := d.Round(time.Minute)
-	return fmt.Sprintf("%d h %d min", m/time.Hour, m%time.Hour/time.Minute)
+	return fmt.Sprintf("%d"+glue+"h"+glue+"%d"+glue+"min", m/time.Hour, m%time.Hour/time.Minute)
 }
 
 // table writes rows below each other in columns two spaces apart. right holds

@@ -41,7 +41,7 @@ func writeConcise(w io.Writer, r *Report, s Style) error {
 	p := newPage(s)
 	for c, f := range r.listed() {
 		p.line(p.paint(bold, place(c, f)), ": ", p.severity(f.Severity), " ", f.Rule.Code, " ", f.Rule.Name,
-			": ", Text(subject(f)+f.Message))
+			": ", Text(f.Message))
 	}
 	p.unlisted(r)
 	return p.flush(w)
@@ -58,9 +58,9 @@ func place(c *runner.Result, f *runner.Finding) string {
 func (p *page) finding(c *runner.Result, f *runner.Finding) {
 	const indent = "    "
 	p.line(p.paint(bold, place(c, f)), ": ", p.severity(f.Severity), " ", p.paint(bold, f.Rule.Code), " ", f.Rule.Name)
-	p.wrap(indent, Text(subject(f)+f.Message), -1)
+	p.wrap(indent, Text(f.Message), -1)
 	if f.Occurrences > 1 {
-		s := "×" + number(f.Occurrences)
+		s := "×" + rules.Count(int64(f.Occurrences))
 		if f.Connections > 0 {
 			s += " on " + count(f.Connections, "connection")
 		}
@@ -79,31 +79,6 @@ func (p *page) finding(c *runner.Result, f *runner.Finding) {
 	if len(f.Frames) > 0 {
 		p.line(indent, p.paint(faint, filter(f.Frames))) // never wrapped: it is to be pasted
 	}
-}
-
-// subject returns who and what a finding is about, as in
-// "client 10.0.0.5 → 10.0.0.9:8080 POST /orders: ".
-func subject(f *runner.Finding) string {
-	var parts []string
-	switch client, server := f.Client, f.Server; {
-	case client.IsValid() && server.IsValid():
-		if f.Connections > 1 { // each has a port of its own
-			parts = append(parts, "client "+client.Addr().String()+" → "+endpoint(server))
-		} else {
-			parts = append(parts, "client "+endpoint(client)+" → "+endpoint(server))
-		}
-	case client.IsValid():
-		parts = append(parts, "client "+endpoint(client))
-	case server.IsValid():
-		parts = append(parts, "server "+endpoint(server))
-	}
-	if f.Method != "" {
-		parts = append(parts, f.Method, f.Target)
-	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return strings.Join(parts, " ") + ": "
 }
 
 // filter returns a display filter of Wireshark's for the frames.
@@ -131,7 +106,7 @@ func (p *page) unlisted(r *Report) {
 	}
 	for _, rule := range slices.Sorted(maps.Keys(more)) {
 		if n := more[rule] - r.MaxPerRule; n > 0 {
-			p.line("… and ", number(n), " more of ", rule)
+			p.line("… and ", rules.Count(int64(n)), " more of ", rule)
 		}
 	}
 }
@@ -139,10 +114,9 @@ func (p *page) unlisted(r *Report) {
 // statistics writes a table by rule.
 func (p *page) statistics(r *Report) {
 	type row struct {
-		rule              *rules.Rule
-		severity          rules.Severity
-		findings, occured int
-		cost              int64
+		rule                  *rules.Rule
+		severity              rules.Severity
+		findings, times, cost int64
 	}
 	byRule := map[*rules.Rule]*row{}
 	for _, f := range r.all() {
@@ -153,18 +127,18 @@ func (p *page) statistics(r *Report) {
 		}
 		t.severity = max(t.severity, f.Severity)
 		t.findings++
-		t.occured += f.Occurrences
+		t.times += int64(f.Occurrences)
 		t.cost += f.Cost
 	}
 	if len(byRule) == 0 {
 		return
 	}
 	rows := slices.SortedFunc(maps.Values(byRule), func(a, b *row) int {
-		return cmp.Or(cmp.Compare(b.cost, a.cost), cmp.Compare(b.occured, a.occured), cmp.Compare(a.rule.Code, b.rule.Code))
+		return cmp.Or(cmp.Compare(b.cost, a.cost), cmp.Compare(b.times, a.times), cmp.Compare(a.rule.Code, b.rule.Code))
 	})
 	cells := [][]string{{"findings", "times", "cost", "severity", "code", "rule"}}
 	for _, t := range rows {
-		cells = append(cells, []string{number(t.findings), number(t.occured), cost(t.cost), p.severity(t.severity),
+		cells = append(cells, []string{rules.Count(t.findings), rules.Count(t.times), cost(t.cost), p.severity(t.severity),
 			p.paint(bold, t.rule.Code), t.rule.Name})
 	}
 	p.table("", "rrr", cells)
@@ -210,22 +184,21 @@ func (p *page) capture(c *runner.Result) {
 		what string
 	}{{c.TLSConnections, "TLS"}, {c.HTTP2Connections, "HTTP/2"}} {
 		if k.n > 0 {
-			held += ", " + number(k.n) + " of them " + k.what
+			held += ", " + rules.Count(int64(k.n)) + " of them " + k.what
 		}
 	}
-	file := p.paint(bold, Text(c.File)) + ": "
 	seen := count(c.Requests, "request") + " and " + count(c.Responses, "response") + " on " +
 		count(c.HTTPConnections, "HTTP/1.x connection")
 	switch {
 	case c.Err != nil:
-		p.line(file, "read in part: ", seen, " (", held, ")")
+		seen = "read in part: " + seen
 	case len(c.Findings) > 0:
-		p.line(file, seen, " (", held, ")")
 	case c.HTTPConnections > 0:
-		p.line(file, p.paint(green, "no fault found"), " in ", seen, " (", held, ")")
+		seen = "no fault found in " + seen
 	default:
-		p.line(file, "no HTTP/1.x in it, no fault found (", held, ")")
+		seen = "no HTTP/1.x in it, no fault found"
 	}
+	p.wrap(p.paint(bold, Text(c.File))+": ", seen+" ("+held+")", 4)
 }
 
 // ranking lists the findings that cost most.
@@ -240,13 +213,13 @@ func (p *page) ranking(r *Report, found int) {
 	var rows [][]string
 	for _, l := range ranked[:min(costliest, len(ranked))] {
 		rows = append(rows, []string{cost(l.f.Cost), p.severity(l.f.Severity), p.paint(bold, l.f.Rule.Code), l.f.Rule.Name,
-			"×" + number(l.f.Occurrences), place(l.c, l.f)})
+			"×" + rules.Count(int64(l.f.Occurrences)), place(l.c, l.f)})
 	}
 	p.line()
 	p.line("most costly first:")
 	p.table("    ", "r---r", rows)
 	if n := len(ranked) - len(rows); n > 0 {
-		p.line("    … and ", number(n), " more")
+		p.line("    … and ", rules.Count(int64(n)), " more")
 	}
 	p.line()
 }
@@ -285,7 +258,7 @@ func reasons(n map[string]uint64) string {
 		return cmp.Or(cmp.Compare(n[b], n[a]), cmp.Compare(a, b))
 	}) {
 		if n[k] > 0 {
-			parts = append(parts, number(n[k])+" "+Text(k))
+			parts = append(parts, rules.Count(int64(n[k]))+" "+Text(k))
 		}
 	}
 	return strings.Join(parts, ", ")
@@ -313,7 +286,7 @@ func (p *page) abstained(r *Report) {
 		byReasons[why] = append(byReasons[why], Text(name))
 	}
 	if len(order) > 0 {
-		p.line("connections not judged, for want of evidence:")
+		p.line("connections not judged:")
 	}
 	for _, why := range order {
 		p.wrap("    "+why+": ", strings.Join(byReasons[why], ", "), 8)
