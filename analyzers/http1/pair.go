@@ -151,6 +151,13 @@ func (s *Session) enqueue(e *Env, at Mark) *Transaction {
 	for s.queued >= hiddenQueue && at.Ack.Sub(s.unanswered(s.head)) > 1 && s.head.Resp.First.Frame == 0 {
 		s.giveUp(e, s.head)
 	}
+	if s.orphan && at.Seq.Less(s.orphanAck) {
+		// The server had read this request when it sent a response that no
+		// request was known for: the request comes too late to be paired.
+		s.doubts |= LostClient
+		t.late = true
+		return t
+	}
 	if s.over > 0 || int(s.queued) >= e.opts.MaxOutstanding {
 		s.doubts |= TooDeep
 		s.over++
@@ -187,7 +194,9 @@ const hiddenQueue = 64
 func (s *Session) withdraw(e *Env, t *Transaction) {
 	s.index--
 	if !t.queued {
-		s.over--
+		if !t.late {
+			s.over--
+		}
 		e.put(t)
 		return
 	}
@@ -290,7 +299,9 @@ func (s *Session) respond(e *Env, at Mark) bool {
 	if t == nil {
 		t = e.get()
 		t.Index = s.index
-		t.hidden = hidden
+		if t.hidden = hidden; hidden {
+			s.orphan, s.orphanAck = true, at.Ack
+		}
 		t.reqOver = true
 	}
 	s.srv = t

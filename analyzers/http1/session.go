@@ -22,14 +22,16 @@ type Session struct {
 	hist *history
 	last answered
 
-	index  uint32
-	over   uint32 // requests beyond MaxOutstanding that still wait
-	cliAck wire.Seq
-	queued uint16
-	proto  Protocol
-	doubts Doubt
-	synced bool // no request is outstanding but the known ones
-	acked  bool // cliAck is valid
+	orphanAck wire.Seq // what the server had read before its last response to no known request
+	index     uint32
+	over      uint32 // requests beyond MaxOutstanding that still wait
+	cliAck    wire.Seq
+	queued    uint16
+	proto     Protocol
+	doubts    Doubt
+	synced    bool // no request is outstanding but the known ones
+	acked     bool // cliAck is valid
+	orphan    bool // orphanAck is valid
 }
 
 // dir is one direction.

@@ -231,6 +231,8 @@ var scripts = []script{
 		"req 0", "resp 0", "req 1", "done 0 GET unknown", "resp 1", "done 1 GET unknown"}},
 	{name: "lost request", ops: []op{c(get), s(ok0), gap(Client, 70), s(ok5), c(get), s(ok0)}, want: []string{
 		"req 0", "resp 0", "done 0", "resp 1", "done 1  unknown", "req 1", "resp 1", "done 1 GET answered"}},
+	{name: "late request", midstream: true, ops: []op{{side: Server, data: ok0, ack: isn0 + wire.Seq(len(get))}, {side: Client, data: get, ack: isn1}, {side: Client, data: get, ack: isn1 + wire.Seq(len(ok0))}, s(ok0)}, want: []string{
+		"resp 0", "done 0  unknown", "req 0", "done 0 GET unknown", "req 1", "resp 1", "done 1 GET answered"}},
 	{name: "lost response", ops: []op{c(get), gap(Server, 70), c(get), s(ok0)}, want: []string{
 		"req 0", "req 1", "done 0 GET unknown", "resp 1", "done 1 GET answered"}},
 	{name: "midstream in body", midstream: true, ops: []op{s("dsf HTTP/1.1 200 OK\r\n"), s("qweqwe\r\n"), c(get), s(ok5)}, want: []string{"req 0", "resp 0", "done 0 GET answered"}},

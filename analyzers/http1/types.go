@@ -156,6 +156,7 @@ type Transaction struct {
 
 	queued  bool // stands in its session's queue; else it is told and forgotten
 	reqOver bool // its request will see no more bytes, complete or not
+	late    bool // not queued: its response was seen before it
 	hidden  bool // not queued: its request, or its place in the pipeline, is lost
 }
 
