@@ -49,7 +49,7 @@ func compressionOf(head []byte) compression {
 			return zstandard
 		case m == 0x184d2204 || m == 0x184c2102:
 			return lz4Frame
-		case m&^0xf == 0x184d2a50 && len(head) >= 8:
+		case skippable(head) && len(head) >= 8:
 			n := uint64(le.Uint32(head[4:])) + 8
 			if n+4 > uint64(len(head)) {
 				return zstandard // pzstd and seekable zstd begin so; lz4 files do not
@@ -60,6 +60,11 @@ func compressionOf(head []byte) compression {
 		}
 	}
 	return plain
+}
+
+// skippable reports whether b begins as a skippable frame.
+func skippable(b []byte) bool {
+	return len(b) >= 4 && binary.LittleEndian.Uint32(b)&^0xf == 0x184d2a50
 }
 
 // decompress returns a reader of what r holds, and what to call once it is no

@@ -97,20 +97,21 @@ func openError(path string, err error) error {
 	return &capture.ReadError{File: path, Offset: -1, Reason: "cannot open", Err: err}
 }
 
-// headSize is how much of a stream is looked at to tell what it holds: a tar
-// archive's magic is the farthest, at byte 257. headMin is how much to wait
-// for: the shortest capture is a pcap header.
+// headSize is how much of a stream is looked at to tell what it is that is no
+// capture: a tar archive's magic is the farthest, at byte 257. A capture shows
+// in headMin bytes, so that no more is waited for: that is a pcap header.
 const (
 	headSize = 512
 	headMin  = 24
 )
 
-// readHead reads the first bytes of r, at least headMin of them unless r ends
-// or fails before; the end is no error.
+// readHead reads the first bytes of r, at least headMin of them, and headSize
+// where a skippable frame comes first, unless r ends or fails before; the end
+// is no error.
 func readHead(r io.Reader) ([]byte, error) {
 	head := make([]byte, headSize)
 	n := 0
-	for idle := 0; n < headMin; {
+	for idle := 0; n < headMin || n < headSize && skippable(head[:n]); {
 		got, err := r.Read(head[n:])
 		n += got
 		if err == io.EOF {
@@ -199,12 +200,12 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 func (f *file) detect(head []byte) (capture.Source, error) {
 	if len(head) == 0 {
 		if f.compression != plain {
-			return nil, f.fail(0, "nothing inside", nil)
+			return nil, f.fail(-1, "nothing inside", nil)
 		}
-		return nil, f.fail(0, "the file is empty", nil)
+		return nil, f.fail(-1, "the file is empty", nil)
 	}
 	if len(head) < 4 {
-		return nil, f.fail(0, "too short to be a capture", nil)
+		return nil, f.fail(-1, "too short to be a capture", nil)
 	}
 	if m := pcapMagic(head); m.variant != "" {
 		return newPcap(f, m)
@@ -212,7 +213,10 @@ func (f *file) detect(head []byte) (capture.Source, error) {
 	if isPcapng(head) {
 		return newPcapng(f)
 	}
-	return nil, f.fail(0, unsupported(head, f.compression), nil)
+	// What to say must not depend on how much came in the first piece.
+	f.in.has(headSize)
+	head = f.in.buf[:min(len(f.in.buf), headSize)]
+	return nil, f.fail(-1, unsupported(head, f.compression), nil)
 }
 
 // file is what the readers of both formats share.

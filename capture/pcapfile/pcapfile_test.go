@@ -34,7 +34,7 @@ type sample struct {
 const second = int64(1e9)
 
 func samples() []sample {
-	var all []sample
+	all := strangers()
 	for _, order := range [...]struct {
 		name string
 		new  func() *build
@@ -48,6 +48,16 @@ func samples() []sample {
 		}
 	}
 	return all
+}
+
+// strangers are no captures; what they are shows late.
+func strangers() []sample {
+	text := strings.Repeat("some text ", 30)
+	return []sample{
+		{name: "text", file: []byte(text), err: "text", at: -1},
+		{name: "text first", file: []byte(text + "\x00\xff"), err: "neither", at: -1},
+		{name: "tar", file: []byte("name" + strings.Repeat("\x00", 253) + "ustar\x0000"), err: "tar archive", at: -1},
+	}
 }
 
 func pcapSamples(w func() *build) []sample {
@@ -380,11 +390,16 @@ func TestCompression(t *testing.T) {
 // TestSkippableFrame reads what pzstd and lz4 may put before the data.
 func TestSkippableFrame(t *testing.T) {
 	raw := manyPackets(50)
-	skip := newBuild(little).put(uint32(0x184d2a53), 4, "skip").b
-	for _, c := range []compression{zstandard, lz4Frame} {
-		all, info, err := readBytes(t, append(bytes.Clone(skip), pack(t, c, raw)...))
-		if err != nil || len(all) != 50 || info.Format != "pcap+"+c.String() {
-			t.Errorf("%v: %d packets, %+v, %v", c, len(all), info, err)
+	for _, n := range []int{4, 100} {
+		skip := newBuild(little).put(uint32(0x184d2a53), n, make([]byte, n)).b
+		for _, c := range []compression{zstandard, lz4Frame} {
+			file := append(bytes.Clone(skip), pack(t, c, raw)...)
+			for _, r := range []io.Reader{bytes.NewReader(file), iotest.OneByteReader(bytes.NewReader(file))} {
+				all, info, err := read(t, r, Options{})
+				if err != nil || len(all) != 50 || info.Format != "pcap+"+c.String() {
+					t.Errorf("%v: %d packets, %+v, %v", c, len(all), info, err)
+				}
+			}
 		}
 	}
 }
