@@ -50,7 +50,7 @@ func (c *Copies) Seen(s *Segment) bool {
 	now := uint64(s.Time) >> copyTimeUnit & copyTimeMask
 	h &^= copyTimeMask
 	for _, e := range &set.ring {
-		if e&^copyTimeMask == h && e != 0 {
+		if e^h <= copyTimeMask && e != 0 { // all but the time is equal
 			const window = uint64(copyWindow) >> copyTimeUnit
 			if age := (now - e) & copyTimeMask; age <= window || age >= copyTimeMask+1-window {
 				return true
@@ -78,14 +78,15 @@ func identity(s *Segment) uint64 {
 		}
 		return h ^ fold(rest, 0)
 	}
-	for ; len(o) >= 12; o = o[12:] { // mostly once: two NOPs and timestamps
-		h ^= fold(rest, le.Uint64(o))
-		rest = rest<<7 ^ rest>>57 ^ uint64(le.Uint32(o[8:]))
+	for ; len(o) >= 8; o = o[8:] {
+		rest = (rest ^ le.Uint64(o)) * 0x9e3779b97f4a7c15
+		rest ^= rest >> 29
 	}
-	for ; len(o) >= 4; o = o[4:] {
-		rest = rest<<7 ^ rest>>57 ^ uint64(le.Uint32(o))
+	tail := uint64(0)
+	if len(o) >= 4 {
+		tail = uint64(le.Uint32(o))
 	}
-	return h ^ fold(rest, 0)
+	return h ^ fold(rest, tail)
 }
 
 // fold multiplies two words and adds up the halves of the product.

@@ -13,8 +13,8 @@ import (
 
 // oracle decodes p with gopacket and returns its innermost TCP segment, and
 // false where gopacket finds none or is known to be no measure: cut packets,
-// fragments, lengths it does not understand. tunnels counts the IP headers but
-// one.
+// fragments, lengths it does not understand. tunnels counts the headers
+// before the last IP header that carry a packet.
 func oracle(p *Packet) (s Segment, tunnels int, ok bool) {
 	first := map[LinkType]gopacket.Decoder{
 		LinkEthernet: layers.LinkTypeEthernet, LinkNull: layers.LinkTypeNull, LinkLoop: layers.LinkTypeLoop,
@@ -46,7 +46,9 @@ func oracle(p *Packet) (s Segment, tunnels int, ok bool) {
 				return s, 0, false
 			}
 			tcp = nil
-		case *layers.IPv6Fragment, *layers.IPv6Routing:
+		case *layers.PPPoE, *layers.PPP, *layers.MPLS, *layers.GRE:
+			tunnels++
+		case *layers.IPv6Fragment, *layers.IPv6Routing, *layers.IPv6HopByHop: // behind the last the length is not applied
 			return s, 0, false
 		case *layers.TCP:
 			tcp = l

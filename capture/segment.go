@@ -3,7 +3,9 @@ package capture
 import "github.com/connlint/connlint/capture/wire"
 
 // Segment is one validated TCP segment. Payload and Options are borrowed from
-// the packet it was decoded from and live as long as its bytes do.
+// the packet it was decoded from and live as long as its bytes do; those of a
+// packet that came in fragments are in memory of their own, left to the garbage
+// collector.
 type Segment struct {
 	Time  int64  // capture time, nanoseconds since 1970-01-01 UTC
 	Frame uint64 // frame number of the packet (of the last fragment, if it came in several)
@@ -49,13 +51,13 @@ const (
 	None          Reason = iota
 	NotIP                // ARP, LLDP, 802.3 without IP, ...
 	NotTCP               // IP with another protocol and no tunnel we open
-	Fragment             // a fragment kept until its packet is whole
-	FragmentLost         // fragments given up: incomplete, overlapping or over the cap
-	Truncated            // cut by the snapshot length before the end of the TCP header's fixed part, or a cut fragment
+	Fragment             // part of an IP packet that became whole later, or still may
+	FragmentLost         // fragments given up: incomplete, contradicting each other or over the cap
+	Truncated            // cut by the snapshot length: the TCP header's fixed part is not all there, or it is a fragment
 	Malformed            // a length or version that contradicts the packet
 	UnknownLink          // link type we cannot decode
 	TunnelTooDeep        // more encapsulations than we follow
-	Copy                 // the same packet seen twice (see reassembly)
+	Copy                 // the same packet seen twice (see Copies; the decoder sees it of fragments)
 	numReasons
 )
 
