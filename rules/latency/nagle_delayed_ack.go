@@ -74,6 +74,13 @@ func nagle(p *rules.Pass, s *timing.Stall, t *http1.Transaction) {
 		return
 	}
 
+	// A head whose end is still to come has no transaction yet: t is the one
+	// before.
+	if t != nil {
+		if m := message(s, t); m.First.Frame == 0 || m.Complete && m.Last.Seq.LessEq(s.First.Seq) {
+			t = nil
+		}
+	}
 	subj := p.Subject(t)
 	f := rules.Finding{
 		Severity: rules.Warning,
@@ -104,7 +111,7 @@ func nagle(p *rules.Pass, s *timing.Stall, t *http1.Transaction) {
 // held names the bytes that waited.
 func held(s *timing.Stall, t *http1.Transaction) string {
 	switch {
-	case s.Encrypted || t == nil:
+	case s.Encrypted:
 		return "next TLS record"
 	case inBody(s, t):
 		return "body"
@@ -115,7 +122,7 @@ func held(s *timing.Stall, t *http1.Transaction) string {
 // behind names the bytes that were not acknowledged.
 func behind(s *timing.Stall, t *http1.Transaction) string {
 	switch {
-	case s.Encrypted || t == nil:
+	case s.Encrypted:
 		return "an unacknowledged small one"
 	case !inBody(s, t):
 		return "its unacknowledged beginning"
@@ -127,6 +134,9 @@ func behind(s *timing.Stall, t *http1.Transaction) string {
 
 // inBody reports whether the bytes that waited belong to the body.
 func inBody(s *timing.Stall, t *http1.Transaction) bool {
+	if t == nil {
+		return false
+	}
 	m := message(s, t)
 	return m.HeadEnd.Frame != 0 && m.HeadEnd.Seq.LessEq(s.Next.Seq)
 }
