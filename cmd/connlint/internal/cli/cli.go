@@ -103,7 +103,7 @@ func (a *app) root() *cobra.Command {
 			about = cmd.Short + "."
 		}
 		fmt.Fprintf(a.Out, "%s\n\n", about)
-		a.usage(cmd)
+		_ = a.usage(cmd) // cobra has no way to say that help could not be written
 	})
 	root.AddGroup(
 		&cobra.Group{ID: groupCheck, Title: "Check captures:"},

@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -40,20 +39,26 @@ func (a *app) explainCommand() *cobra.Command {
 		Use:     "explain RULE...",
 		Short:   "Explain a rule: what it sees, why it matters, how to fix it",
 		GroupID: groupRules,
+		Long: `explain shows a rule's whole document: what happens on the wire, why it hurts, how
+to fix it, how to see it in Wireshark and when the rule keeps silent. RULE is a
+code, a name, a family such as LAT, or all.`,
 		Example: `  connlint explain LAT001
-  connlint explain nagle-delayed-ack`,
+  connlint explain nagle-delayed-ack
+  connlint explain TW`,
 		ValidArgsFunction: completeRules,
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return errors.New("explain needs the code or name of a rule; connlint rules lists them")
+				return errors.New("explain needs the code or name of a rule, or a family such as LAT; connlint rules lists them")
 			}
-			for i, name := range args {
-				rule, ok := catalog.Find(name)
-				if !ok {
-					return unknownRule(name)
-				}
+			asked, err := catalog.Select(args, nil, nil)
+			if err != nil {
+				return err
+			}
+			for i, rule := range asked {
 				if i > 0 {
-					fmt.Fprintln(a.Out)
+					if _, err := fmt.Fprintln(a.Out); err != nil {
+						return err
+					}
 				}
 				if err := report.Explain(a.Out, rule, a.prose(color.value)); err != nil {
 					return err
@@ -64,22 +69,6 @@ func (a *app) explainCommand() *cobra.Command {
 	}
 	addChoice(cmd, "color", &color, "colors, `when`: auto, always, never")
 	return cmd
-}
-
-// unknownRule is the error for a word that is neither code nor name.
-func unknownRule(word string) error {
-	var codes, names []string
-	for _, r := range catalog.All() {
-		codes, names = append(codes, r.Code), append(names, r.Name)
-	}
-	candidates := names
-	if strings.ContainsAny(word, "0123456789") { // codes have digits, names have none
-		candidates = codes
-	}
-	if hint := didYouMean(word, candidates); hint != "" {
-		return fmt.Errorf("unknown rule %q%s", word, hint)
-	}
-	return fmt.Errorf("unknown rule %q; connlint rules lists them", word)
 }
 
 // prose is the style of text that is not a report.
