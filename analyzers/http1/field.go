@@ -272,15 +272,17 @@ func FieldOf(name []byte) FieldID {
 	return FieldOther
 }
 
-// equalFold reports whether b is s, letters of ASCII in either case. They have
-// the same length.
+// equalFold reports whether b is s, letters of ASCII in either case.
 func equalFold(b []byte, s string) bool {
-	for i := 0; i < len(s) && i < len(b); i++ {
-		if lower(b[i]) != lower(s[i]) {
+	if len(b) != len(s) {
+		return false
+	}
+	for i, c := range b {
+		if c != s[i] && lower(c) != lower(s[i]) {
 			return false
 		}
 	}
-	return len(b) == len(s)
+	return true
 }
 
 func lower(c byte) byte {

@@ -382,16 +382,12 @@ func (i *headInfo) connection(v []byte) {
 // with commas; some with semicolons or white space.
 func (i *headInfo) keepAlive(v []byte) {
 	for len(v) > 0 {
-		n := bytes.IndexByte(v, ',')
-		if n < 0 {
-			n = bytes.IndexAny(v, "; \t")
+		n := 0
+		for n < len(v) && v[n] != ',' && v[n] != ';' && !isSpace(v[n]) {
+			n++
 		}
-		p := v
-		if n >= 0 {
-			p, v = v[:n], v[n+1:]
-		} else {
-			v = nil
-		}
+		p := v[:n]
+		v = v[min(n+1, len(v)):]
 		eq := bytes.IndexByte(p, '=')
 		if eq < 0 {
 			continue
