@@ -211,9 +211,10 @@ func hexDigit(c byte) byte {
 }
 
 // Gap says that n bytes of side are missing from the capture: cut by its snap
-// length (cut), or lost. m.Seq is the first of them. Inside a body of known
+// length (cut), or lost; either way they reached the other side. m.Seq is the
+// first of them. Inside a body of known
 // length the step is kept; elsewhere the next message is looked for.
-func (s *Session) Gap(e *Env, side Side, n int, cut bool, m Mark) {
+func (s *Session) Gap(e *Env, side Side, n int, _ bool, m Mark) {
 	if s.proto > HTTP1 || n <= 0 {
 		return
 	}
@@ -263,7 +264,6 @@ func (s *Session) Gap(e *Env, side Side, n int, cut bool, m Mark) {
 		why = LostServer
 	}
 	s.loseStep(e, side, d, why)
-	_ = cut // either way the bytes reached the other side
 }
 
 // cutHead ends the head in progress at a gap. With its start line whole it is

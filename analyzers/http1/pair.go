@@ -383,8 +383,8 @@ func (s *Session) requestDone(e *Env, end Mark, complete bool) {
 }
 
 // Close ends the connection: by RST, or because the capture ended first
-// (final). Every transaction under way is told with its outcome. The session
-// is as new afterwards.
+// (final). Every transaction under way is told with its outcome. Protocol,
+// Doubts and Abstains still answer afterwards.
 func (s *Session) Close(e *Env, reset, final bool) {
 	s.flushJunk(e, Client)
 	s.flushJunk(e, Server)
@@ -425,5 +425,5 @@ func (s *Session) Close(e *Env, reset, final bool) {
 	s.dropHistory(e)
 	s.d[Client].drop(e)
 	s.d[Server].drop(e)
-	*s = Session{}
+	*s = Session{proto: s.proto, doubts: s.doubts, index: s.index}
 }

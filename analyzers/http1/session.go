@@ -155,6 +155,9 @@ func (m Mark) at(n int) Mark {
 
 func (s *Session) know(side Side, m Mark, end wire.Seq) *dir {
 	d := &s.d[side]
+	if !d.has(seen) {
+		s.doubts |= Midstream
+	}
 	d.next = end
 	d.flags |= seen
 	if side == Client && (!s.acked || s.cliAck.Less(m.Ack)) {
@@ -281,7 +284,8 @@ func (s *Session) unopen(e *Env, side Side) {
 		if t := s.cli; t != nil {
 			s.cli = nil
 			if t.Resp.First.Frame != 0 {
-				t.reqOver = true // the server answered it, whatever it is
+				t.reqOver = true // the server answers it, whatever it is
+				t.Req.Last = t.Req.First
 				if t.Resp.Complete {
 					s.finish(e, t, Answered)
 				}

@@ -90,7 +90,7 @@ func (b Bits) Any(m Bits) bool { return b&m != 0 }
 // Message is one request or response, by value and without its bytes.
 type Message struct {
 	First   Mark // first byte of the start line; Seq is that byte's
-	HeadEnd Mark // Seq is the one after the empty line
+	HeadEnd Mark // Seq is the one after the empty line; Frame is 0 where the head is unfinished
 	Last    Mark // Seq is the one after the last byte seen so far
 	Bits    Bits
 
@@ -115,7 +115,7 @@ const (
 	Answered    Outcome = iota // the final response is complete
 	Incomplete                 // the final response began and the connection ended before its end
 	Unanswered                 // the connection ended with no byte of a final response
-	Unknown                    // lost bytes hide the answer
+	Unknown                    // lost bytes hide the answer, its end (Resp has begun), or the request (Req is zero)
 	Open                       // the capture ended first
 	Unsolicited                // a response with no request outstanding; Req is zero
 )
@@ -132,6 +132,9 @@ type Transaction struct {
 	FirstInterim Mark   // first byte of the first of them
 	LastInterim  Mark   // end of the last of them
 
+	// What follows is known when the transaction is done; zero where
+	// Session.Abstains.
+	//
 	// Behind describes the earliest unanswered request that this one was
 	// pipelined behind; its Frame is 0 for none. BehindUnsafe is the same for
 	// the earliest unanswered non-idempotent one.
