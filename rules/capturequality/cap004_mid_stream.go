@@ -24,7 +24,7 @@ var MidStream = &rules.Rule{
 	Capture: func(p *rules.Pass, c *rules.CaptureFacts) {
 		if n, frame := lacking(c, lifecycle.MidStream); n > 0 {
 			p.Report(note(c, frame, fmt.Sprintf("%s of %s open before the capture began",
-				number(n, "connection was", "connections were"), rules.Count(int64(c.Connections))), figure("connections", n)))
+				rules.Count(int64(n)), number(c.Connections, "connection was", "connections were")), figure("connections", n)))
 		}
 	},
 }

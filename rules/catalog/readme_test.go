@@ -129,7 +129,7 @@ func TestPure(t *testing.T) {
 				t.Errorf("%s imports %s", rel, p)
 			}
 		}
-		for _, clock := range []string{"time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.Tick", "time.NewT"} {
+		for _, clock := range []string{"time.Now", "time.Since", "time.Until", "time.Sleep", "time.After", "time.Tick", "time.NewTimer", "time.NewTicker"} {
 			if strings.Contains(string(text), clock+"(") {
 				t.Errorf("%s calls %s", rel, clock)
 			}

@@ -40,7 +40,11 @@ var RSTOnHalfClose = &rules.Rule{
 }
 
 func resetHalfClosed(p *rules.Pass, t *http1.Transaction) {
-	if t.Outcome != http1.Incomplete && t.Outcome != http1.Unanswered {
+	switch t.Outcome {
+	case http1.Incomplete, http1.Unanswered, http1.Open:
+		// Open: the capture ended before the connection was forgotten. The
+		// RST will do.
+	default:
 		return
 	}
 	if !t.Req.Complete || t.Resp.Framing == http1.Switched && t.Resp.First.Frame != 0 {
@@ -58,6 +62,15 @@ func resetHalfClosed(p *rules.Pass, t *http1.Transaction) {
 		return // the request was not out when the FIN was
 	case !rst.HasAck || rst.Ack.Less(fin.Seq.Add(1)):
 		return
+	}
+	// What the server had sent, by its own segments or else by what the client
+	// knew of it.
+	sent := fin.Ack
+	if e := &c.End[http1.Server]; e.SYN.Seen() || e.FirstData.Seen() {
+		sent = e.Nxt
+	}
+	if sent.Less(rst.Seq) {
+		return // the capture misses some of it
 	}
 	subj := p.Subject(t)
 	got := "no response"

@@ -135,6 +135,7 @@ func (p Pileup) Judge(pass *rules.Pass, k Pair, a Closes) {
 		Time:     at,
 		Subject:  rules.Subject{Client: netip.AddrPortFrom(k.Client, 0), Server: k.Server},
 		Side:     "client",
+		Conns:    int(a.At.N),
 		Measured: []rules.Measure{
 			{Name: "held_peak_ports", Value: float64(held)},
 			{Name: "closes_per_s", Value: rate},
