@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -20,11 +21,13 @@ import (
 // `lab program NAME ARG…` inside a namespace.
 func runGoProgram(name string, args []string) error {
 	programs := map[string]func([]string) error{
-		"raw":    rawPeer,
-		"get":    goGet,
-		"serve":  goServe,
-		"relay":  goRelay,
-		"upload": goUpload,
+		"raw":        rawPeer,
+		"get":        goGet,
+		"serve":      goServe,
+		"relay":      goRelay,
+		"upload":     goUpload,
+		"leak":       goLeak,
+		"tls-resume": goResume,
 	}
 	p, ok := programs[name]
 	if !ok {
@@ -213,6 +216,51 @@ func goGet(args []string) error {
 	return nil
 }
 
+// goLeak requests URL N times and never closes a body, so that no connection
+// returns to the pool: `leak URL N`. It stays until it is ended.
+func goLeak(args []string) error {
+	n, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	var kept []*http.Response
+	for range n {
+		res, err := http.Get(args[0])
+		if err != nil {
+			return err
+		}
+		kept = append(kept, res)
+		time.Sleep(100 * time.Millisecond)
+	}
+	time.Sleep(time.Minute)
+	fmt.Println(len(kept))
+	return nil
+}
+
+// goResume makes N TLS connections one after the other with a session cache:
+// `tls-resume ADDR N`.
+func goResume(args []string) error {
+	n, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	config := &tls.Config{ServerName: "shop.test", InsecureSkipVerify: true, ClientSessionCache: tls.NewLRUClientSessionCache(4)}
+	for range n {
+		c, err := tls.Dial("tcp", args[0], config)
+		if err != nil {
+			return err
+		}
+		fmt.Fprint(c, "GET /a HTTP/1.1\r\nHost: shop.test\r\n\r\n")
+		res, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil {
+			return err
+		}
+		_, _ = io.Copy(io.Discard, res.Body)
+		c.Close()
+	}
+	return nil
+}
+
 // goUpload posts N small JSON bodies through one connection on which Nagle's
 // algorithm is switched on: `upload ADDR N`. It writes head and body apart, as
 // hand-written clients do.
@@ -262,10 +310,12 @@ func goServe(args []string) error {
 	return (&http.Server{Addr: args[0], Handler: mux}).ListenAndServe()
 }
 
-// goRelay is a deliberately careless reverse proxy: `relay LISTEN UPSTREAM [add:NAME=VALUE…] [blind]`.
+// goRelay is a deliberately careless reverse proxy: `relay LISTEN UPSTREAM [add:NAME=VALUE…] [once]`.
 // It parses heads and bodies by Content-Length, opens one upstream connection
 // for each client connection, and passes every field on as it came, hop-by-hop
-// ones included, in both directions. add: appends a field to each request.
+// ones included, in both directions. add: appends a field to each request. once:
+// after one exchange it only waits for the server's close, as the blind relays
+// of old did.
 func goRelay(args []string) error {
 	ln, err := net.Listen("tcp", args[0])
 	if err != nil {
@@ -291,6 +341,12 @@ func goRelay(args []string) error {
 			}
 			defer up.Close()
 			fromClient, fromServer := bufio.NewReader(c), bufio.NewReader(up)
+			if slices.Contains(args[2:], "once") {
+				if passMessage(fromClient, up, extra) == nil {
+					_, _ = io.Copy(c, fromServer)
+				}
+				return
+			}
 			for passMessage(fromClient, up, extra) == nil && passMessage(fromServer, c, "") == nil {
 			}
 		}()

@@ -7,6 +7,7 @@ import (
 	"math/rand"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -37,6 +38,7 @@ type link struct {
 	fds  [2]int // 0 faces the first host, 1 the second
 	stop chan struct{}
 	wg   sync.WaitGroup
+	down atomic.Bool // an outage: every frame is lost
 
 	mu    sync.Mutex // guards flows and rng
 	flows map[flowKey]time.Time
@@ -162,7 +164,7 @@ func (l *link) judge(frame []byte, now time.Time, back int) (due time.Time, ok b
 	}
 	// Only TCP is harmed: losing an ARP answer would test the kernel's
 	// neighbour table and cost a second of silence.
-	if isTCP && l.cfg.Loss > 0 && l.rng.Float64() < l.cfg.Loss {
+	if isTCP && (l.down.Load() || l.cfg.Loss > 0 && l.rng.Float64() < l.cfg.Loss) {
 		return time.Time{}, false
 	}
 	due = now.Add(l.cfg.Delay)

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"embed"
 	"fmt"
+	"image"
+	"image/png"
 	"io/fs"
+	"math/rand"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -154,7 +158,7 @@ func (l *Lab) Documents() string {
 	page.WriteString("<!doctype html><title>lab</title><link rel=stylesheet href=style.css><link rel=icon href=data:,><script src=app.js></script>")
 	for i := 1; i <= 8; i++ {
 		fmt.Fprintf(&page, "<img src=img%d.png alt=%d>", i, i)
-		l.File(fmt.Sprintf("www/img%d.png", i), onePixel+strings.Repeat("\x00", 200*i))
+		l.File(fmt.Sprintf("www/img%d.png", i), picture(i))
 	}
 	l.File("www/index.html", page.String()+"<p>hello\n")
 	l.File("www/style.css", "body { color: #333; }\n"+strings.Repeat("/* filler */\n", 60))
@@ -164,8 +168,14 @@ func (l *Lab) Documents() string {
 	return root
 }
 
-// onePixel is a PNG of one grey pixel.
-const onePixel = "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00\x00\x01\x00\x00\x00\x01\x08\x00\x00\x00\x00:~\x9bU\x00\x00\x00\nIDATx\x9cch\x00\x00\x00\x82\x00\x81w\xcdr\xb6\x00\x00\x00\x00IEND\xaeB`\x82"
+// picture is a PNG of grey noise, some n hundred bytes long.
+func picture(n int) string {
+	img := image.NewGray(image.Rect(0, 0, 10*n, 20))
+	rand.New(rand.NewSource(int64(n))).Read(img.Pix)
+	var b bytes.Buffer
+	_ = png.Encode(&b, img) // a bytes.Buffer takes everything
+	return b.String()
+}
 
 // HAProxy serves on host n with the given frontends and backends.
 func (l *Lab) HAProxy(n *Namespace, port int, body string) *Process {

@@ -6,11 +6,14 @@ import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * Java's ways to be a client: {@code JdkClient MODE URL N}.
  *
- * <p>httpclient: java.net.http.HttpClient on HTTP/1.1. urlconnection: HttpURLConnection, POST, kept
+ * <p>httpclient: java.net.http.HttpClient on HTTP/1.1. leak: one of
+ * those for each request, all kept. urlconnection: HttpURLConnection, POST, kept
  * alive. socket: a plain Socket that writes head and body apart, with Nagle on as Java leaves it.
  */
 public class JdkClient {
@@ -23,6 +26,17 @@ public class JdkClient {
                 for (int i = 0; i < n; i++) {
                     client.send(HttpRequest.newBuilder(uri).build(), HttpResponse.BodyHandlers.ofString());
                 }
+            }
+            case "leak" -> {
+                List<HttpClient> kept = new ArrayList<>();
+                for (int i = 0; i < n; i++) {
+                    HttpClient client = HttpClient.newBuilder().version(HttpClient.Version.HTTP_1_1).build();
+                    client.send(HttpRequest.newBuilder(uri).build(), HttpResponse.BodyHandlers.ofString());
+                    kept.add(client);
+                    Thread.sleep(100);
+                }
+                Thread.sleep(60_000);
+                System.out.println(kept.size());
             }
             case "urlconnection" -> {
                 for (int i = 0; i < n; i++) {

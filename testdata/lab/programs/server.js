@@ -7,6 +7,7 @@
 // no-length   takes the framing fields away and closes
 // websocket   also accepts Upgrade: websocket, echoes frames, then closes
 // short-idle  closes idle connections after 1 s
+// broken-promise  the same, but says Keep-Alive: timeout=60
 const http = require("http");
 const crypto = require("crypto");
 const [port, habit] = process.argv.slice(2);
@@ -30,12 +31,16 @@ const server = http.createServer((req, res) => {
       res.end(() => res.socket && res.socket.end());
       return;
     }
+    if (habit === "broken-promise") {
+      res.setHeader("Connection", "keep-alive");
+      res.setHeader("Keep-Alive", "timeout=60");
+    }
     res.setHeader("Content-Length", Buffer.byteLength(body));
     res.end(body);
   });
 });
 
-if (habit === "short-idle") server.keepAliveTimeout = 1000;
+if (habit === "short-idle" || habit === "broken-promise") server.keepAliveTimeout = 1000;
 
 server.on("upgrade", (req, socket) => {
   if (habit !== "websocket") return socket.destroy();

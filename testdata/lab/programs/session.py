@@ -3,6 +3,7 @@
     session.py MODE URL N [PAUSE_MS]
 
 get, post    N requests through one requests.Session
+retry        N POSTs, each repeated up to twice whatever happened
 sessionless  N times requests.get(), which makes and closes a session each time
 fresh        N requests, each over an http.client connection of its own, closed by us
 urllib       N times urllib.request.urlopen, which announces Connection: close
@@ -27,6 +28,18 @@ if what in ("get", "post"):
             else:
                 s.post(url, json={"sku": "A-1", "quantity": i})
             time.sleep(pause)
+elif what == "retry":
+    import requests
+    from requests.adapters import HTTPAdapter
+    from urllib3.util.retry import Retry
+
+    with requests.Session() as s:
+        s.mount("http://", HTTPAdapter(max_retries=Retry(total=2, allowed_methods=None, backoff_factor=0.1)))
+        for i in range(n):
+            try:
+                s.post(url, json={"sku": "A-1", "quantity": i})
+            except requests.ConnectionError as e:
+                print(e)
 elif what == "sessionless":
     import requests
 
