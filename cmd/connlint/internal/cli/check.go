@@ -124,7 +124,7 @@ func (a *app) check(f *checkFlags, paths []string) error {
 
 	bar := a.newProgress(f.progress.value, f.quiet)
 	opts := runner.Options{
-		Rules: selected, Config: config, Workers: int(f.workers), All: f.all, HTTPPorts: f.ports,
+		Rules: selected, Precedence: catalog.Precedence(), Config: config, Workers: int(f.workers), All: f.all, HTTPPorts: f.ports,
 	}
 	if bar != nil {
 		opts.Progress = bar.update
