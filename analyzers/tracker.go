@@ -20,6 +20,8 @@ type State struct {
 	HTTP  http1.Session
 	Life  lifecycle.State
 	stall timing.State
+	turns timing.Turns
+	shut  timing.Windows
 	sniff *sniffing // while the roles are unknown
 
 	// Tag belongs to who takes the facts.
@@ -58,6 +60,13 @@ type Facts struct {
 	Anomaly     func(*Conn, *http1.Anomaly, *http1.Transaction)
 	// Stall's transaction may be nil.
 	Stall func(*Conn, *timing.Stall, *http1.Transaction)
+	// Turn is called at the end of each turn of a connection that may be HTTP
+	// or TLS.
+	Turn func(*Conn, *timing.Turn)
+	// Window is called when a closed receive window opens, or at the
+	// connection's end, with the transaction under way or nil. Inside says
+	// that the other side was in the middle of a message.
+	Window func(c *Conn, w *timing.Closure, inside bool, tr *http1.Transaction)
 	// Closed is called once for each connection, twins too, last.
 	Closed func(*Conn, *lifecycle.Conn)
 }
@@ -83,8 +92,11 @@ type Tracker struct {
 	opts  Options
 	env   *http1.Env
 	pool  lifecycle.Pool
+	times timing.Pool
 	cur   *Conn // of the callback under way
 	stall timing.Stall
+	turn  timing.Turn
+	shut  timing.Closure
 	rec   lifecycle.Conn
 }
 
@@ -129,10 +141,27 @@ func (t *Tracker) Segment(c *Conn, d wire.Dir, seg *reassembly.Segment, k reasse
 		t.syn(c, d, seg, k)
 	}
 	s.Life.Segment(&t.pool, c.ID, &c.Streams, d, seg, k)
-	if t.facts.Stall == nil || s.flags&ignored != 0 || !s.stall.Segment(&c.Streams, d, seg, k, &t.stall) {
+	if s.flags&ignored != 0 || s.Twin || s.HTTP.Protocol() > http1.TLS {
 		return
 	}
-	t.judgeStall(c, d, seg)
+	if t.facts.Stall != nil && s.stall.Segment(&c.Streams, d, seg, k, &t.stall) {
+		t.judgeStall(c, d, seg)
+	}
+	if t.facts.Turn != nil && s.turns.Segment(&t.times, s.Life.Side(d), &c.Streams, d, seg, k, &t.turn) {
+		t.facts.Turn(c, &t.turn)
+	}
+	if t.facts.Window != nil && s.shut.Segment(&t.times, d, seg, k, &t.shut) {
+		t.window(c, d)
+	}
+}
+
+// window passes on that the window of the side sending in direction d was
+// closed.
+func (t *Tracker) window(c *Conn, d wire.Dir) {
+	s := &c.State
+	t.shut.Receiver = s.Life.Side(d)
+	sender := s.Life.Side(d.Flip())
+	t.facts.Window(c, &t.shut, s.HTTP.MidMessage(sender), s.HTTP.Current(sender))
 }
 
 // syn tells the session where a side begins.
@@ -290,18 +319,18 @@ func (t *Tracker) FIN(c *Conn, d wire.Dir, sp *reassembly.Span) {
 	}
 }
 
-// The bits of what Close remembers for the next connection on the same
-// addresses and ports.
-const (
-	MemoTimeWait0 = 1 << iota // the side sending in direction 0 holds TIME_WAIT
-	MemoTimeWait1             // the side sending in direction 1 does
-	MemoFinished              // both FINs were seen
-)
-
 // Close implements reassembly.Handler.
 func (t *Tracker) Close(c *Conn, why reassembly.CloseReason) (memo uint8) {
 	t.cur = c
 	s := &c.State
+	for d := range wire.Dir(2) {
+		if s.shut.Close(&t.times, d, c.Last, &t.shut) && !s.Twin {
+			t.window(c, d)
+		}
+	}
+	if s.turns.Close(&t.times, &c.Streams, &t.turn) && !s.Twin {
+		t.facts.Turn(c, &t.turn)
+	}
 	s.HTTP.Close(t.env, c.Reset(), why == reassembly.CaptureEnded)
 	t.record(c, why, false)
 	r := &t.rec
@@ -318,14 +347,7 @@ func (t *Tracker) Close(c *Conn, why reassembly.CloseReason) (memo uint8) {
 		t.facts.Closed(c, r)
 	}
 	client, _ := s.Life.Client()
-	for side := range r.End {
-		if r.HoldsTimeWait(http1.Side(side)) {
-			memo |= MemoTimeWait0 << (wire.Dir(side) ^ client)
-		}
-	}
-	if r.Outcome == lifecycle.Finished {
-		memo |= MemoFinished
-	}
+	memo = r.Memo(client)
 	s.Life.Release(&t.pool)
 	return memo
 }
@@ -348,8 +370,7 @@ func (k sink) Head(h *http1.Head, m *http1.Message, tr *http1.Transaction) {
 func (k sink) Done(tr *http1.Transaction) {
 	t := k.t
 	if tr.Outcome == http1.Answered {
-		t.cur.State.Life.Answered++
-		t.cur.State.Life.LastResponse = tr.Resp.Last
+		defer t.cur.State.Life.Answered(tr) // until then its predecessor is the last
 	}
 	if t.facts.Transaction != nil && !t.cur.State.Twin {
 		t.facts.Transaction(t.cur, tr)

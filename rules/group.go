@@ -4,6 +4,7 @@ import (
 	"github.com/connlint/connlint/analyzers/hop"
 	"github.com/connlint/connlint/analyzers/http1"
 	"github.com/connlint/connlint/analyzers/lifecycle"
+	"github.com/connlint/connlint/analyzers/timing"
 )
 
 // Aggregate is a rule's memory across connections. Facts with the same key add
@@ -22,13 +23,20 @@ type Aggregate[F any, K comparable, A any] interface {
 
 // Fact is what an aggregate can be made of.
 type Fact interface {
-	*lifecycle.Conn | *TransactionFact | *hop.Sighting
+	*lifecycle.Conn | *TransactionFact | *TurnFact | *hop.Sighting
 }
 
 // TransactionFact is a transaction with the connection it ran on. It is
 // borrowed: valid until Add returns.
 type TransactionFact struct {
 	*http1.Transaction
+	Conn *lifecycle.Conn
+}
+
+// TurnFact is a turn with the connection it ran on. It is borrowed: valid
+// until Add returns.
+type TurnFact struct {
+	*timing.Turn
 	Conn *lifecycle.Conn
 }
 
@@ -42,7 +50,7 @@ type Grouping interface {
 type Grouper interface {
 	// Wants reports which facts Add takes.
 	Wants() FactKind
-	// Add takes a *lifecycle.Conn, *TransactionFact or *hop.Sighting, as
+	// Add takes a *lifecycle.Conn, *TransactionFact, *TurnFact or *hop.Sighting, as
 	// Wants says.
 	Add(fact any)
 	// Merge takes over the values of another Grouper of the same rule.
@@ -58,6 +66,7 @@ type FactKind uint8
 const (
 	ConnFact FactKind = iota
 	TransactionFacts
+	TurnFacts
 	SightingFact
 )
 
@@ -84,6 +93,8 @@ func (g *grouper[F, K, A]) Wants() FactKind {
 		return ConnFact
 	case *TransactionFact:
 		return TransactionFacts
+	case *TurnFact:
+		return TurnFacts
 	}
 	return SightingFact
 }

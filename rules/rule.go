@@ -54,6 +54,12 @@ type Rule struct {
 	Anomaly func(*Pass, *http1.Anomaly, *http1.Transaction)
 	// Stall is called for waits inside a message.
 	Stall func(*Pass, *timing.Stall, *http1.Transaction)
+	// Turn is called for runs of client data followed by server data.
+	Turn func(*Pass, *timing.Turn)
+	// Window is called when a receive window that was closed opens, or at the
+	// connection's end; inside says that the sender was in the middle of a
+	// message, and the transaction, which may be nil, is that one.
+	Window func(p *Pass, w *timing.Closure, inside bool, t *http1.Transaction)
 	// Closed is called once for each connection, at its end or at that of the
 	// capture, after its transactions.
 	Closed func(*Pass, *lifecycle.Conn)

@@ -13,22 +13,26 @@ import (
 // small, as a capture may hold a million; what only the end of a connection
 // needs is in a closing, taken from a pool.
 type State struct {
-	established       mark
-	syn               [2]mark
-	firstData         [2]mark
-	lastData          [2]mark
-	bytes             [2]int64
-	segments, retrans [2]uint32
-	lastFrame         uint64
-	closing           uint32 // index in the pool, 0 for none
-	syns              [2]uint8
-	Requests          uint32
-	Responses         uint32
-	Answered          uint32
-	LastResponse      http1.Mark
-	Missing           Evidence // beyond what the connection itself shows
-	clientDir         wire.Dir
-	clientBy          roleBy
+	established         mark
+	syn                 [2]mark
+	firstData, lastData [2]mark
+	bytes               [2]int64
+	segments, retrans   [2]uint32
+	lastFrame           uint64
+	last                Exchange
+	lastTime            int64 // capture time of the latest segment
+	longest             int64 // longest silence, nanoseconds
+
+	closing uint32 // index in the pool, 0 for none
+	idle    uint32 // index of an afterIdle in the pool, 0 for none
+
+	Requests, Responses uint32 // heads met
+	answered            uint32
+
+	Missing   Evidence // beyond what the connection itself shows
+	clientDir wire.Dir
+	clientBy  roleBy
+	syns      [2]uint8
 }
 
 // roleBy says how it is known who the client is.
@@ -55,10 +59,35 @@ type closing struct {
 	rsts               [2]int32
 }
 
-// Pool keeps the closings of one goroutine's connections.
+// afterIdle follows data sent after silence until it is acknowledged.
+type afterIdle struct {
+	data, resent mark
+	end          wire.Seq
+	idle         int64
+	n, resends   int32
+	dir          wire.Dir
+	acked, spoke bool
+}
+
+// Pool keeps what few of one goroutine's connections need.
 type Pool struct {
-	list []closing
-	free []uint32
+	list  []closing
+	free  []uint32
+	idle  []afterIdle
+	spare []uint32
+}
+
+func (p *Pool) getIdle() uint32 {
+	if n := len(p.spare); n > 0 {
+		i := p.spare[n-1]
+		p.spare = p.spare[:n-1]
+		return i
+	}
+	if len(p.idle) == 0 {
+		p.idle = make([]afterIdle, 1, 64)
+	}
+	p.idle = append(p.idle, afterIdle{})
+	return uint32(len(p.idle) - 1)
 }
 
 func (p *Pool) get() uint32 {
@@ -80,6 +109,55 @@ func (s *State) Release(p *Pool) {
 		p.list[s.closing] = closing{}
 		p.free = append(p.free, s.closing)
 		s.closing = 0
+	}
+	s.dropIdle(p)
+}
+
+func (s *State) dropIdle(p *Pool) {
+	if s.idle != 0 {
+		p.idle[s.idle] = afterIdle{}
+		p.spare = append(p.spare, s.idle)
+		s.idle = 0
+	}
+}
+
+// Answered takes in a transaction whose final response is complete.
+func (s *State) Answered(t *http1.Transaction) {
+	s.answered++
+	s.last = Exchange{Index: t.Index, ReqBits: t.Req.Bits, RespBits: t.Resp.Bits, ReqStart: t.Req.First, ReqEnd: t.Req.Last,
+		RespStart: t.Resp.First, RespEnd: t.Resp.Last, KeepAliveTimeout: t.Resp.KeepAliveTimeout, KeepAliveMax: t.Resp.KeepAliveMax,
+		Status: t.Resp.Status, ReqVersion: t.Req.Version, Version: t.Resp.Version, Framing: t.Resp.Framing, Method: t.Method}
+}
+
+// silence follows what comes after a time without any segment.
+func (s *State) silence(p *Pool, id uint64, d wire.Dir, seg *reassembly.Segment, k reassembly.Kind) {
+	since := int64(0)
+	if s.lastTime != 0 {
+		since = seg.Time - s.lastTime
+		s.longest = max(s.longest, since)
+	}
+	s.lastTime = max(s.lastTime, seg.Time)
+	if since >= int64(MinIdle) && k&reassembly.NewData != 0 && k&reassembly.ZeroWindowProbe == 0 && seg.Len > 0 {
+		if s.idle == 0 {
+			s.idle = p.getIdle()
+		}
+		p.idle[s.idle] = afterIdle{data: s.mark(id, seg), end: seg.Seq.Add(1), idle: since, n: int32(seg.Len), dir: d}
+		return
+	}
+	if s.idle == 0 {
+		return
+	}
+	a := &p.idle[s.idle]
+	if d == a.dir {
+		if k&reassembly.Retransmission != 0 && seg.Seq.LessEq(a.data.seq) && a.data.seq.Less(seg.Seq.Add(seg.Len)) {
+			a.resends++
+			a.resent = s.mark(id, seg)
+		}
+		return
+	}
+	a.spoke = true
+	if seg.Flags&(wire.ACK|wire.RST) == wire.ACK && a.end.LessEq(seg.Ack) {
+		s.dropIdle(p) // it arrived: nothing to remember
 	}
 }
 
@@ -116,6 +194,7 @@ func (s *State) Segment(p *Pool, id uint64, streams *[2]reassembly.Stream, d wir
 	}
 	s.lastFrame = seg.Frame
 	s.segments[d]++
+	s.silence(p, id, d, seg, k)
 	if seg.Flags&wire.SYN != 0 {
 		if s.syn[d].frame == 0 {
 			s.syn[d] = s.mark(id, seg)
@@ -183,7 +262,13 @@ func Record[S any](s *State, p *Pool, conn *reassembly.Conn[S], why reassembly.C
 	*c = Conn{ID: conn.ID, Client: flow.Source(), Server: flow.Dest(), ClientKnown: s.clientBy != byFirst,
 		Missing: s.Missing, Protocol: proto, Start: conn.Start, Last: conn.Last, LastFrame: s.lastFrame,
 		Established: s.established.full(conn.ID), Requests: s.Requests, Responses: s.Responses,
-		Answered: s.Answered, LastResponse: s.LastResponse}
+		Answered: s.answered, LastResponse: s.last.RespEnd, LastExchange: s.last, LongestIdle: time.Duration(s.longest)}
+	if s.idle != 0 {
+		a := &p.idle[s.idle]
+		c.AfterIdle = AfterIdle{Side: s.Side(a.dir), Idle: time.Duration(a.idle), Data: a.data.full(conn.ID), Len: int(a.n),
+			Retransmits: int(a.resends), LastSent: a.resent.full(conn.ID), Spoke: a.spoke}
+	}
+	c.Before = before(conn.Prev, cd)
 	if conn.MidStream() {
 		c.Missing |= MidStream
 	}
@@ -290,4 +375,30 @@ func Ends(key *wire.Flow, client wire.Dir) (c, s netip.AddrPort) {
 		return key.Dest(), key.Source()
 	}
 	return key.Source(), key.Dest()
+}
+
+// The bits of a memo: what is remembered of a connection for the next one on
+// the same addresses and ports.
+const (
+	memoTimeWait0 = 1 << iota // who sent in direction 0 holds TIME_WAIT
+	memoTimeWait1
+	memoFinished
+)
+
+// Memo returns what to remember of an ended connection.
+func (c *Conn) Memo(client wire.Dir) (memo uint8) {
+	for side := range c.End {
+		if c.HoldsTimeWait(http1.Side(side)) {
+			memo |= memoTimeWait0 << (wire.Dir(side) ^ client)
+		}
+	}
+	if c.Outcome == Finished {
+		memo |= memoFinished
+	}
+	return memo
+}
+
+func before(p reassembly.Prev, client wire.Dir) Before {
+	return Before{ID: p.ID, Last: p.Last, Finished: p.Memo&memoFinished != 0, TimeWait: [2]bool{
+		p.Memo&(memoTimeWait0<<client) != 0, p.Memo&(memoTimeWait0<<client.Flip()) != 0}}
 }

@@ -73,6 +73,46 @@ type End struct {
 	Acked wire.Seq
 }
 
+// Exchange is what is remembered of a connection's last answered transaction.
+type Exchange struct {
+	Index               uint32 // of the transaction
+	ReqBits, RespBits   http1.Bits
+	ReqStart            http1.Mark // first byte of the request
+	ReqEnd              http1.Mark // end of the request
+	RespStart           http1.Mark // first byte of the final response
+	RespEnd             http1.Mark // end of the final response; Frame 0 if there was no transaction
+	KeepAliveTimeout    int32      // seconds the response advertised, -1 if it did not
+	KeepAliveMax        int32
+	Status              uint16
+	ReqVersion, Version uint8 // of request and response: 10, 11
+	Framing             http1.Framing
+	Method              http1.Method
+}
+
+// AfterIdle is the first data after at least [MinIdle] in which neither side
+// sent any segment, as long as nothing has acknowledged it.
+type AfterIdle struct {
+	Side        http1.Side // who sent the data
+	Idle        time.Duration
+	Data        Mark // Frame 0 if there was no such data
+	Len         int
+	Retransmits int
+	LastSent    Mark // the latest retransmission
+	// Spoke says that the other side sent anything at all since.
+	Spoke bool
+}
+
+// MinIdle is the shortest silence that AfterIdle looks behind.
+const MinIdle = time.Second
+
+// Before is the connection that used the same addresses and ports before.
+type Before struct {
+	ID       uint64  // 0 for none within the last minutes
+	Last     int64   // capture time of its last segment
+	TimeWait [2]bool // by http1.Side of the connection now: that host held TIME_WAIT
+	Finished bool    // both FINs were seen
+}
+
 // Outcome says how a connection ended.
 type Outcome uint8
 
@@ -111,6 +151,14 @@ type Conn struct {
 	// LastResponse is the end of the last complete final response; Frame 0 if
 	// there is none.
 	LastResponse http1.Mark
+	// LastExchange is the last answered transaction: for rules about a
+	// transaction, the one before it.
+	LastExchange Exchange
+	// LongestIdle is the longest time without any segment.
+	LongestIdle time.Duration
+	// AfterIdle is the latest data after silence, unless it was acknowledged.
+	AfterIdle AfterIdle
+	Before    Before
 }
 
 // HoldsTimeWait reports whether that side holds TIME_WAIT after the

@@ -22,6 +22,7 @@ type judge struct {
 	groupers []rules.Grouper // by rule, nil without an aggregate
 	conns    []rules.Grouper // those that take connections
 	trans    []rules.Grouper // those that take transactions
+	turns    []rules.Grouper // those that take turns
 
 	pend []pending // by a connection's Tag; 0 is unused
 	free []uint32
@@ -34,7 +35,7 @@ type judge struct {
 	missing  map[lifecycle.Evidence]*lack
 	abstains map[abstention]uint64
 
-	head, transaction, anomaly, stall, closed []int // rules that listen, by index
+	head, transaction, anomaly, stall, turn, window, closed []int // rules that listen, by index
 }
 
 // lack counts the connections that lack the same evidence.
@@ -59,7 +60,7 @@ func newJudge(opts *Options) *judge {
 			list    *[]int
 		}{
 			{r.Head != nil, &j.head}, {r.Transaction != nil, &j.transaction}, {r.Anomaly != nil, &j.anomaly},
-			{r.Stall != nil, &j.stall}, {r.Closed != nil, &j.closed},
+			{r.Stall != nil, &j.stall}, {r.Turn != nil, &j.turn}, {r.Window != nil, &j.window}, {r.Closed != nil, &j.closed},
 		} {
 			if l.listens {
 				*l.list = append(*l.list, i)
@@ -75,6 +76,8 @@ func newJudge(opts *Options) *judge {
 			j.conns = append(j.conns, g)
 		case rules.TransactionFacts:
 			j.trans = append(j.trans, g)
+		case rules.TurnFacts:
+			j.turns = append(j.turns, g)
 		}
 	}
 	j.track = analyzers.NewTracker(j.facts(), j.trackerOptions())
@@ -106,6 +109,12 @@ func (j *judge) facts() analyzers.Facts {
 	}
 	if len(j.stall) > 0 {
 		f.Stall = j.onStall
+	}
+	if len(j.turn) > 0 || len(j.turns) > 0 {
+		f.Turn = j.onTurn
+	}
+	if len(j.window) > 0 {
+		f.Window = j.onWindow
 	}
 	return f
 }
@@ -158,6 +167,26 @@ func (j *judge) onStall(c *analyzers.Conn, s *timing.Stall, t *http1.Transaction
 	j.at(c)
 	for _, i := range j.stall {
 		j.opts.Rules[i].Stall(&j.passes[i], s, t)
+	}
+}
+
+func (j *judge) onTurn(c *analyzers.Conn, t *timing.Turn) {
+	j.at(c)
+	for _, i := range j.turn {
+		j.opts.Rules[i].Turn(&j.passes[i], t)
+	}
+	if len(j.turns) > 0 {
+		f := rules.TurnFact{Turn: t, Conn: j.record()}
+		for _, g := range j.turns {
+			g.Add(&f)
+		}
+	}
+}
+
+func (j *judge) onWindow(c *analyzers.Conn, w *timing.Closure, inside bool, t *http1.Transaction) {
+	j.at(c)
+	for _, i := range j.window {
+		j.opts.Rules[i].Window(&j.passes[i], w, inside, t)
 	}
 }
 
