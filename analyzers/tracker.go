@@ -4,6 +4,7 @@
 package analyzers
 
 import (
+	"github.com/connlint/connlint/analyzers/hop"
 	"github.com/connlint/connlint/analyzers/http1"
 	"github.com/connlint/connlint/analyzers/lifecycle"
 	"github.com/connlint/connlint/analyzers/timing"
@@ -22,6 +23,7 @@ type State struct {
 	stall timing.State
 	turns timing.Turns
 	shut  timing.Windows
+	hops  hop.Collector
 	sniff *sniffing // while the roles are unknown
 
 	// Tag belongs to who takes the facts.
@@ -67,6 +69,8 @@ type Facts struct {
 	// connection's end, with the transaction under way or nil. Inside says
 	// that the other side was in the middle of a message.
 	Window func(c *Conn, w *timing.Closure, inside bool, tr *http1.Transaction)
+	// Sighting is called for each transaction whose request's head was seen.
+	Sighting func(*Conn, *hop.Sighting)
 	// Closed is called once for each connection, twins too, last.
 	Closed func(*Conn, *lifecycle.Conn)
 }
@@ -93,6 +97,7 @@ type Tracker struct {
 	env   *http1.Env
 	pool  lifecycle.Pool
 	times timing.Pool
+	hops  hop.Pool
 	cur   *Conn // of the callback under way
 	stall timing.Stall
 	turn  timing.Turn
@@ -348,6 +353,7 @@ func (t *Tracker) Close(c *Conn, why reassembly.CloseReason) (memo uint8) {
 	}
 	client, _ := s.Life.Client()
 	memo = r.Memo(client)
+	s.hops.Close(&t.hops)
 	s.Life.Release(&t.pool)
 	return memo
 }
@@ -362,7 +368,13 @@ func (k sink) Head(h *http1.Head, m *http1.Message, tr *http1.Transaction) {
 	} else {
 		t.cur.State.Life.Responses++
 	}
-	if t.facts.Head != nil && !t.cur.State.Twin {
+	if t.cur.State.Twin {
+		return
+	}
+	if t.facts.Sighting != nil {
+		t.cur.State.hops.Head(&t.hops, h, tr)
+	}
+	if t.facts.Head != nil {
 		t.facts.Head(t.cur, h, m, tr)
 	}
 }
@@ -372,7 +384,17 @@ func (k sink) Done(tr *http1.Transaction) {
 	if tr.Outcome == http1.Answered {
 		defer t.cur.State.Life.Answered(tr) // until then its predecessor is the last
 	}
-	if t.facts.Transaction != nil && !t.cur.State.Twin {
+	if t.cur.State.Twin {
+		return
+	}
+	if t.facts.Sighting != nil {
+		dir, _ := t.cur.State.Life.Client()
+		client, server := lifecycle.Ends(&t.cur.Key, dir)
+		if s := t.cur.State.hops.Done(&t.hops, tr, client, server, t.cur.ID); s != nil {
+			t.facts.Sighting(t.cur, s)
+		}
+	}
+	if t.facts.Transaction != nil {
 		t.facts.Transaction(t.cur, tr)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"github.com/connlint/connlint/analyzers"
+	"github.com/connlint/connlint/analyzers/hop"
 	"github.com/connlint/connlint/analyzers/http1"
 	"github.com/connlint/connlint/analyzers/lifecycle"
 	"github.com/connlint/connlint/analyzers/timing"
@@ -23,6 +24,7 @@ type judge struct {
 	conns    []rules.Grouper // those that take connections
 	trans    []rules.Grouper // those that take transactions
 	turns    []rules.Grouper // those that take turns
+	hops     []rules.Grouper // those that take sightings
 
 	pend []pending // by a connection's Tag; 0 is unused
 	free []uint32
@@ -78,6 +80,8 @@ func newJudge(opts *Options) *judge {
 			j.trans = append(j.trans, g)
 		case rules.TurnFacts:
 			j.turns = append(j.turns, g)
+		case rules.SightingFact:
+			j.hops = append(j.hops, g)
 		}
 	}
 	j.track = analyzers.NewTracker(j.facts(), j.trackerOptions())
@@ -112,6 +116,9 @@ func (j *judge) facts() analyzers.Facts {
 	}
 	if len(j.turn) > 0 || len(j.turns) > 0 {
 		f.Turn = j.onTurn
+	}
+	if len(j.hops) > 0 {
+		f.Sighting = j.onSighting
 	}
 	if len(j.window) > 0 {
 		f.Window = j.onWindow
@@ -187,6 +194,12 @@ func (j *judge) onWindow(c *analyzers.Conn, w *timing.Closure, inside bool, t *h
 	j.at(c)
 	for _, i := range j.window {
 		j.opts.Rules[i].Window(&j.passes[i], w, inside, t)
+	}
+}
+
+func (j *judge) onSighting(_ *analyzers.Conn, s *hop.Sighting) {
+	for _, g := range j.hops {
+		g.Add(s)
 	}
 }
 
