@@ -7,7 +7,6 @@ import (
 	"net/netip"
 
 	"github.com/connlint/connlint/analyzers/http1"
-	"github.com/connlint/connlint/analyzers/lifecycle"
 )
 
 // Pool recycles sightings. It is for one goroutine.
@@ -49,10 +48,11 @@ func (c *Collector) Head(p *Pool, h *http1.Head, t *http1.Transaction) {
 	}
 }
 
-// Done completes the sighting of t, on the connection conn. It is borrowed:
-// valid until the next Done with the same pool, and no longer than t. It is
-// nil if the request's head was not seen, or its target was cut.
-func (c *Collector) Done(p *Pool, t *http1.Transaction, conn *lifecycle.Conn) *Sighting {
+// Done completes the sighting of t, on the connection between client and
+// server whose first frame is conn. It is borrowed: valid until the next Done
+// with the same pool, and no longer than t. It is nil if the request's head
+// was not seen, or its target was cut.
+func (c *Collector) Done(p *Pool, t *http1.Transaction, client, server netip.AddrPort, conn uint64) *Sighting {
 	s := c.take(t.Index)
 	if s == nil {
 		return nil
@@ -66,7 +66,7 @@ func (c *Collector) Done(p *Pool, t *http1.Transaction, conn *lifecycle.Conn) *S
 	}
 	s.Method, s.MethodName, s.Target, s.Host = t.Method, t.MethodName, t.Target, t.Host
 	s.Key = key(t.MethodName, t.Target)
-	s.Client, s.Server, s.Conn = conn.Client, conn.Server, conn.ID
+	s.Client, s.Server, s.Conn = client, server, conn
 	s.Start, s.ReqBits = t.Req.First, t.Req.Bits
 	if t.Resp.First.Frame != 0 {
 		s.Status, s.RespBits = t.Resp.Status, t.Resp.Bits
@@ -302,15 +302,43 @@ func (s *Sighting) address(b []byte) {
 	} else if bytes.Count(b, []byte{':'}) == 1 {
 		b, _, _ = bytes.Cut(b, []byte{':'})
 	}
-	a, err := netip.ParseAddr(string(b))
-	if err != nil {
-		return // "unknown", or a token that hides it (RFC 7239 §6.3)
+	a, ok := parse4(b)
+	if !ok {
+		var err error
+		if a, err = netip.ParseAddr(string(b)); err != nil {
+			return // "unknown", or a token that hides it (RFC 7239 §6.3)
+		}
 	}
 	if len(s.ForwardedFor) == MaxForwarded {
 		copy(s.ForwardedFor, s.ForwardedFor[1:])
 		s.ForwardedFor = s.ForwardedFor[:MaxForwarded-1]
 	}
 	s.ForwardedFor = append(s.ForwardedFor, a.Unmap())
+}
+
+// parse4 reads an IPv4 address, without the allocation of netip's.
+func parse4(b []byte) (netip.Addr, bool) {
+	var a [4]byte
+	part, n, digits := 0, 0, 0
+	for _, c := range b {
+		switch {
+		case '0' <= c && c <= '9':
+			if n = n*10 + int(c-'0'); n > 255 {
+				return netip.Addr{}, false
+			}
+			digits++
+		case c == '.' && digits > 0 && part < 3:
+			a[part], n, digits = byte(n), 0, 0
+			part++
+		default:
+			return netip.Addr{}, false
+		}
+	}
+	if part != 3 || digits == 0 {
+		return netip.Addr{}, false
+	}
+	a[3] = byte(n)
+	return netip.AddrFrom4(a), true
 }
 
 // lastEntry hashes the last element of a list.

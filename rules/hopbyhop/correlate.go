@@ -8,6 +8,7 @@ import (
 
 	"github.com/connlint/connlint/analyzers/hop"
 	"github.com/connlint/connlint/analyzers/http1"
+	"github.com/connlint/connlint/capture/wire"
 	"github.com/connlint/connlint/rules"
 	"github.com/connlint/connlint/rules/accum"
 )
@@ -126,11 +127,18 @@ func (c Correlate) Judge(p *rules.Pass, _ struct{}, h Hops) {
 			}
 		}
 	}
+	type told struct {
+		conn uint64
+		at   wire.Seq
+		name string
+	}
+	twoSided := map[told]bool{}
 	for i, pr := range pairs {
 		others := slices.ContainsFunc(found[i], func(l leak) bool { return l.field.Name != "keep-alive" })
 		for _, l := range found[i] {
 			if l.field.Name != "keep-alive" || others || len(keepAlives[pr.in.Server]) > 1 {
 				report(p, pr.in, pr.out, l)
+				twoSided[told{pr.out.Conn, pr.out.Start.Seq, l.field.Name}] = true
 			}
 		}
 	}
@@ -141,6 +149,9 @@ func (c Correlate) Judge(p *rules.Pass, _ struct{}, h Hops) {
 			continue // on one's own machine everybody serves
 		}
 		for _, name := range proxyFields(s.ReqBits) {
+			if twoSided[told{s.Conn, s.Start.Seq, name}] {
+				continue
+			}
 			f := oneSided(subject(p, s), name, "which serves requests itself", s.Start)
 			f.Conn = s.Conn
 			p.Report(f)
