@@ -70,7 +70,7 @@ func nagle(p *rules.Pass, s *timing.Stall, t *http1.Transaction) {
 	// The sender's answer to the ACK. It is negative when the bytes left
 	// before the ACK got there; legs stray a little.
 	slack := max(c.NagleMinRelease, time.Duration(float64(s.AckDelay)*c.NagleReleasePart))
-	if s.Release > slack || s.Release < -max(time.Millisecond, s.LegX/10) {
+	if s.Release > slack || s.Release < -max(c.NagleMinRelease, s.LegX/10) {
 		return
 	}
 
@@ -96,11 +96,14 @@ func nagle(p *rules.Pass, s *timing.Stall, t *http1.Transaction) {
 			{Name: "next_bytes", Value: float64(s.NextLen)},
 		},
 	}
-	where, kind := subj.Where(), ""
+	where, what := subj.Where(), held(s, t)
 	if s.Sender == http1.Server {
-		f.Side, kind, where = "server", "response ", subj.WhereServer()
+		f.Side, where = "server", subj.WhereServer()
+		if inBody(s, t) {
+			what = "response " + what
+		}
 	}
-	f.Message = fmt.Sprintf("%s: %s held %.1f ms behind %s", where, kind+held(s, t), rules.Millis(s.AckDelay), behind(s, t))
+	f.Message = fmt.Sprintf("%s: %s held %.1f ms behind %s", where, what, rules.Millis(s.AckDelay), behind(s, t))
 	if s.Encrypted {
 		f.Shape = "tls"
 	}
@@ -134,7 +137,7 @@ func behind(s *timing.Stall, t *http1.Transaction) string {
 
 // inBody reports whether the bytes that waited belong to the body.
 func inBody(s *timing.Stall, t *http1.Transaction) bool {
-	if t == nil {
+	if t == nil || s.Encrypted {
 		return false
 	}
 	m := message(s, t)
