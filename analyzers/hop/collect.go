@@ -117,16 +117,17 @@ func (c *Collector) request(p *Pool, h *http1.Head, t *http1.Transaction) {
 	s.index = t.Index
 	*at = s
 	s.HeadHash = hash(0, h.Raw)
-	// Mostly there is one Connection field: look for names only there.
-	first, last := len(h.Fields), 0
-	for i := range h.Fields {
-		if h.Fields[i].ID == http1.FieldConnection {
-			first, last = min(first, i), i+1
-		}
-	}
+	// Mostly Connection says close or keep-alive and names no field that
+	// matters; else look for names where it stands.
 	var connection []http1.Field
-	if first < last {
-		connection = h.Fields[first:last]
+	if t.Req.Bits.Any(http1.ConnOther | http1.ConnTE | http1.ConnUpgrade | http1.ConnHTTP2Settings) {
+		first, last := len(h.Fields), 0
+		for i := range h.Fields {
+			if h.Fields[i].ID == http1.FieldConnection {
+				first, last = min(first, i), i+1
+			}
+		}
+		connection = h.Fields[min(first, last):last]
 	}
 	for i := range h.Fields {
 		s.field(&h.Fields[i], connection)

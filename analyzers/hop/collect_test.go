@@ -35,6 +35,7 @@ func TestCollector(t *testing.T) {
 	var p Pool
 	var c Collector
 	t0, t1 := transaction(0, "/v1/a?q=/x"), transaction(1, "http://h/a?q=/x")
+	t0.Req.Bits = http1.ConnClose | http1.ConnOther
 	c.Head(&p, head(http1.Client, "Host: h", "Connection: close, X-Foo", "x-foo: 1", "Keep-Alive: 5", "Cookie: abcdef", "X-Bar: 2",
 		"X-Forwarded-For: 10.9.9.9, 10.8.8.8", `Forwarded: proto=http;for="[2001:db8::1]:80", for=unknown`,
 		"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "Via: 1.0 fred, 1.1 p"), t0)
@@ -89,7 +90,9 @@ func TestBounds(t *testing.T) {
 	}
 	lines = append(lines, "Connection: "+strings.Repeat(",", 1000), "Via: ,", "Forwarded: ;;,for=,for=[", "traceparent: x")
 	for i := range uint32(500) {
-		c.Head(&p, head(http1.Client, lines...), transaction(i, "/"))
+		tr := transaction(i, "/")
+		tr.Req.Bits = http1.ConnOther
+		c.Head(&p, head(http1.Client, lines...), tr)
 	}
 	n := 0
 	for s := c.first; s != nil; s = s.next {
