@@ -40,14 +40,15 @@ type Conn[S any] struct {
 	// Start and Last are the capture times of the first and the latest
 	// segment, nanoseconds since 1970-01-01 UTC.
 	Start, Last int64
+	LastFrame   uint64    // frame number of its latest segment
 	Streams     [2]Stream // by direction
 	Prev        Prev      // the connection before it on the same addresses and ports
 	State       S
 
+	endAt      int64 // capture time at which a lingering connection is over
 	hash       uint32
+	ref        uint32 // its index in the table
 	next, prev uint32 // in the list of lingering connections
-	endAt      int64  // capture time at which a lingering connection is over
-	heldFor    uint16 // segments since data were first held back
 	flags      connFlags
 }
 
@@ -65,6 +66,7 @@ const (
 	inUse connFlags = 1 << iota
 	lingering
 	wasReset
+	resetBy1 // the RST came in direction 1
 )
 
 // Reset reports whether a valid RST ended the connection.
@@ -92,7 +94,7 @@ func (c *Conn[S]) Holding() bool {
 
 // Stream is what one side sends.
 type Stream struct {
-	ISN wire.Seq // of its SYN; valid with SYN()
+	ISN wire.Seq // of its SYN; a guess without SYN()
 	// Nxt is the next sequence number to deliver, Max the one after the last
 	// byte (SYN and FIN counted) seen, Acked the highest acknowledgement of
 	// the other side.
@@ -105,16 +107,18 @@ type Stream struct {
 	// while unknown. It is the round trip of the leg to this side.
 	MinRTT int64
 
-	probeTime int64    // capture time of the segment being timed, 0 for none
+	probeTime int64 // capture time of the segment being timed, 0 for none
+	holeSince int64 // capture time since which bytes before holeEnd were missed, 0 for none
+	holeEnd   wire.Seq
 	probeEnd  wire.Seq // acknowledgement that ends the timing
 	finSeq    wire.Seq
-	holeSince int64 // capture time at which an acknowledged hole was noticed, 0 for none
 
-	pend      uint32 // first piece held back, 0 for none
-	pendLast  uint32 // last piece, valid with pend
-	pendBytes uint32
+	pend     uint32 // first piece held back, 0 for none
+	pendLast uint32 // last piece, valid with pend
+	pendCost uint32 // of its pieces
 
 	MSS       uint16 // option of its SYN, 0 without
+	holeSegs  uint16 // segments of the connection since holeSince
 	OptionLen uint8  // option bytes of its data segments, 0 before the first
 	wscale    int8   // shift of its window, -1 unknown
 	flags     streamFlags
@@ -130,6 +134,7 @@ const (
 	sawFIN              // finSeq is valid
 	finDone             // its FIN was delivered
 	scaled              // both SYNs carried the window scale option
+	based               // ISN is known or guessed
 )
 
 // SYN reports whether the side's SYN was seen.
@@ -172,7 +177,7 @@ const (
 	NewFIN                           // the side's first FIN
 	ValidRST                         // a RST that ends the connection
 	OutOfWindow                      // cannot belong to the stream; ignored
-	AckedUnseen                      // acknowledges bytes the capture has not seen
+	AckedUnseen                      // acknowledges bytes beyond all that the capture has seen
 	First                            // the connection's first segment
 )
 
@@ -219,7 +224,8 @@ const (
 // segment or bytes along c.Key.
 type Handler[S any] interface {
 	// Segment is called for each segment in capture order, before the bytes
-	// it makes deliverable.
+	// it makes deliverable. The streams already count its acknowledgement and
+	// window, not yet its bytes and FIN.
 	Segment(c *Conn[S], d wire.Dir, s *Segment, k Kind)
 	// Data is called for bytes in sequence.
 	Data(c *Conn[S], d wire.Dir, s *Span)

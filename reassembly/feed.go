@@ -5,9 +5,9 @@ import (
 )
 
 // Bounds on sequence numbers that can belong to a stream: how far before what
-// was delivered, and how far after. RFC 7323 allows windows up to 1 GiB; a
-// capture that misses more than maxAhead in one piece starts afresh when the
-// other side acknowledges it.
+// was delivered, and how far after what was delivered or acknowledged. RFC
+// 7323 allows windows up to 1 GiB. A capture that misses more than maxAhead in
+// one piece goes on where the other side's acknowledgements are.
 const (
 	maxBehind = 1 << 30
 	maxAhead  = 64 << 20
@@ -17,153 +17,169 @@ const (
 // Feed returns.
 func (t *Table[S]) Feed(s *Segment) {
 	t.Stats.Segments++
-	if now := max(s.Now, s.Time); now > t.now {
-		t.now = now
-		t.expire()
-	}
+	t.tell(s.Time)
 	key, d := s.Flow.Canonical()
-	hash := uint32(s.Hash)
-	var c *Conn[S]
-	var ref uint32
-	kind := Kind(0)
-	var prev Prev
-	i, ok := t.find(&key, hash)
-	switch {
-	case ok && t.slots[i].ref&isTomb != 0:
-		b := t.tombs.at(t.slots[i].ref &^ isTomb)
-		if !b.begins(s, d) {
-			t.Stats.Late++
-			return
-		}
-		prev = b.prev
-		t.unearth(i)
-		i, _ = t.find(&key, hash)
-		c, kind = t.begin(i, &key, hash, s), First
-	case ok:
-		ref = t.slots[i].ref
-		c = t.at(ref)
-		if c.replacedBy(s, d) {
-			prev = t.close(c, ref, TupleReused, false)
-			i, _ = t.find(&key, hash)
-			c, kind = t.begin(i, &key, hash, s), First
-		}
-	default:
-		c, kind = t.begin(i, &key, hash, s), First
-	}
-	if kind&First != 0 {
-		c.Prev = prev
+	c, kind := t.lookup(&key, d, s)
+	if c == nil {
+		t.Stats.Late++
+		return
 	}
 	if s.Time > c.Last {
 		c.Last = s.Time
 	}
-	t.feed(c, d, s, kind)
+	c.LastFrame = s.Frame
+	if s.Flags&wire.RST != 0 {
+		t.feedRST(c, d, s, kind)
+	} else {
+		t.feed(c, d, s, kind)
+	}
+	t.advance(c, s)
 	switch {
 	case c.flags&lingering != 0:
 	case c.flags&wasReset != 0:
-		t.linger(c, t.refOf(c))
+		t.linger(c)
 	case c.Finished():
 		if c.Holding() || c.Streams[0].hole() || c.Streams[1].hole() {
-			t.linger(c, t.refOf(c))
+			t.linger(c)
 		} else {
-			t.close(c, t.refOf(c), Ended, true)
+			t.close(c, Ended)
 		}
 	}
 }
 
-// begin opens a connection at slot i, making room first if the table is full.
-func (t *Table[S]) begin(i uint32, key *wire.Flow, hash uint32, s *Segment) *Conn[S] {
+// lookup returns the connection that s belongs to, which may begin with it;
+// nil for a segment that comes after the end of its connection. Whether a
+// connection is over is judged by its own segments' times, so that it does not
+// depend on what else is in the table.
+func (t *Table[S]) lookup(key *wire.Flow, d wire.Dir, s *Segment) (*Conn[S], Kind) {
+	// The lower half chose the shard.
+	hash := uint32(s.Hash >> 32)
+	var prev Prev
+	i, ok := t.find(key, hash)
+	if ok && t.slots[i].ref&isTomb == 0 {
+		c := t.at(t.slots[i].ref)
+		switch {
+		case c.flags&lingering != 0 && c.endAt <= s.Time:
+			t.close(c, Ended)
+		case t.opts.IdleTimeout > 0 && s.Time-c.Last > int64(t.opts.IdleTimeout):
+			t.Stats.IdleEvicted++
+			t.close(c, IdleTooLong)
+		case c.replacedBy(s, d):
+			prev = t.close(c, TupleReused)
+		default:
+			return c, 0
+		}
+		i, ok = t.find(key, hash)
+	}
+	if ok {
+		b := t.tombs.at(t.slots[i].ref &^ isTomb)
+		if s.Time < b.until {
+			if !b.begins(s, d) {
+				return nil, 0
+			}
+			prev = b.prev
+		}
+		b.slotd = false
+		t.remove(i)
+		i, _ = t.find(key, hash)
+	}
 	if t.live >= t.opts.MaxConns {
 		t.makeRoom()
 		i, _ = t.find(key, hash)
 	}
-	return t.open(i, key, hash, s)
+	c := t.open(i, key, hash, s)
+	c.Prev = prev
+	return c, First
 }
 
 // begins reports whether s starts another connection on the addresses of an
-// ended one: a SYN with another ISN, or data far from the old sequence
-// numbers.
+// ended one: a SYN, a SYN-ACK with another ISN, or data far from the old
+// sequence numbers.
 func (b *tomb) begins(s *Segment, d wire.Dir) bool {
-	if s.Flags&wire.RST != 0 {
+	switch {
+	case s.Flags&wire.RST != 0:
 		return false
-	}
-	if s.Flags&wire.SYN != 0 {
-		return s.Flags&wire.ACK == 0 || !b.syn[d] || s.Seq != b.isn[d]
+	case s.Flags&(wire.SYN|wire.ACK) == wire.SYN:
+		return true
+	case s.Flags&wire.SYN != 0:
+		return b.known[d] && s.Seq != b.isn[d]
 	}
 	far := s.Seq.Sub(b.end[d])
-	return s.Len > 0 && (far > 1<<20 || far < -(1<<24))
+	return b.known[d] && s.Len > 0 && (far > 1<<20 || far < -(1<<24))
 }
 
-// replacedBy reports whether s begins another connection on c's addresses
-// (RFC 9293 §3.10.7.4 leaves it to the ISN; so does Wireshark's tcp.stream).
+// replacedBy reports whether s begins another connection on c's addresses.
+// RFC 9293 §3.10.7.4 leaves it to the ISN, and so does Wireshark's tcp.stream.
 func (c *Conn[S]) replacedBy(s *Segment, d wire.Dir) bool {
 	if s.Flags&(wire.SYN|wire.RST) != wire.SYN {
 		return false
 	}
 	x, y := &c.Streams[d], &c.Streams[d.Flip()]
+	if x.flags&based == 0 || y.flags&based == 0 && s.Flags&wire.ACK != 0 {
+		return false
+	}
 	if s.Flags&wire.ACK == 0 {
-		if x.flags&sawSYN != 0 {
-			ended := c.flags&wasReset != 0 || x.flags&sawFIN != 0 || y.flags&sawFIN != 0
-			return s.Seq != x.ISN || ended
-		}
-		// Without a SYN of this side on record: of the same connection only
-		// if its numbers fit, as when the SYN-ACK overtook the SYN.
-		return x.flags&started != 0 || y.flags&started != 0 && !(y.flags&sawSYN != 0 && x.flags&ackable != 0 && s.Seq.Add(1) == x.Acked)
+		ended := c.flags&wasReset != 0 || (x.flags|y.flags)&sawFIN != 0
+		return s.Seq != x.ISN || ended
 	}
-	// A SYN-ACK with another ISN answers another SYN, unless it answers the
-	// one on record: a server may choose again while the first got lost.
-	if x.flags&sawSYN == 0 {
-		return x.flags&started != 0
-	}
-	return s.Seq != x.ISN && !(y.flags&sawSYN != 0 && s.Ack == y.ISN.Add(1) && !x.hasData())
+	// A server may choose another ISN while its first SYN-ACK is lost: it still
+	// answers the same SYN.
+	return s.Seq != x.ISN && s.Ack != y.ISN.Add(1)
 }
-
-// hasData reports whether any byte of the side beyond its SYN was seen.
-func (s *Stream) hasData() bool { return s.flags&started != 0 && s.ISN.Add(1).Less(s.Max) }
 
 // hole reports whether the other side has acknowledged bytes not delivered.
 func (s *Stream) hole() bool {
 	return s.flags&(ackable|started) == ackable|started && s.Nxt.Less(s.Acked)
 }
 
-// feed puts one segment of c to its place.
+// feedRST takes a segment with the RST flag.
+func (t *Table[S]) feedRST(c *Conn[S], d wire.Dir, s *Segment, kind Kind) {
+	x, y := &c.Streams[d], &c.Streams[d.Flip()]
+	x.meet(s)
+	if x.acceptsRST(y, s) {
+		kind |= ValidRST
+	} else {
+		kind |= OutOfWindow
+		t.Stats.OutOfWindow++
+	}
+	t.h.Segment(c, d, s, kind)
+	if kind&ValidRST != 0 && c.flags&wasReset == 0 {
+		c.flags |= wasReset
+		if d == 1 {
+			c.flags |= resetBy1
+		}
+	}
+}
+
+// feed puts a segment without the RST flag to its place.
 func (t *Table[S]) feed(c *Conn[S], d wire.Dir, s *Segment, kind Kind) {
 	x, y := &c.Streams[d], &c.Streams[d.Flip()]
-	if s.Flags&wire.RST != 0 {
-		if x.acceptsRST(y, s) {
-			kind |= ValidRST
-		} else {
-			kind |= OutOfWindow
-			t.Stats.OutOfWindow++
+	x.meet(s)
+	var ok, again bool
+	if s.Flags&wire.SYN != 0 {
+		again = x.flags&sawSYN != 0 && s.Seq == x.ISN
+		ok = again || x.syn(y, s)
+	} else {
+		if x.flags&started == 0 {
+			x.join(s)
 		}
-		x.flags |= sawAny
-		t.h.Segment(c, d, s, kind)
-		if kind&ValidRST != 0 {
-			c.flags |= wasReset
-		}
-		t.advance(c, s)
-		return
+		ok = x.accepts(y, s)
 	}
-
-	x.flags |= sawAny
-	switch {
-	case s.Flags&wire.SYN != 0:
-		kind |= x.syn(y, s)
-	case x.flags&started == 0:
-		x.join(s)
-		fallthrough
-	default:
-		kind |= x.classify(y, s)
-	}
-	if kind&OutOfWindow != 0 {
+	if !ok {
 		t.Stats.OutOfWindow++
-		t.h.Segment(c, d, s, kind)
+		t.h.Segment(c, d, s, kind|OutOfWindow)
 		return
+	}
+	seq := s.Seq
+	if s.Flags&wire.SYN != 0 {
+		seq = seq.Add(1)
+	}
+	kind |= t.classify(x, y, s, seq)
+	if again && kind&NewData == 0 {
+		kind |= Retransmission
 	}
 	if kind&Retransmission != 0 {
 		t.Stats.Retransmitted++
-		if s.Seq.Less(x.probeEnd) {
-			x.probeTime = 0 // Karn: an answer to either copy proves nothing
-		}
 	}
 	if s.Flags&wire.ACK != 0 {
 		if y.acked(s.Ack) {
@@ -176,38 +192,79 @@ func (t *Table[S]) feed(c *Conn[S], d wire.Dir, s *Segment, kind Kind) {
 			y.probeTime = 0
 		}
 	}
-	x.Window = uint32(s.Window)
-	if s.Flags&wire.SYN == 0 && x.flags&scaled != 0 {
-		x.Window <<= uint(x.wscale)
-	}
+	x.Window = x.windowAs(s)
 	end := s.End()
-	if x.probeTime == 0 && kind&(Overlap|OutOfOrder|Retransmission) == 0 &&
-		(kind&(NewData|NewFIN) != 0 || s.Flags&wire.SYN != 0) {
+	if kind&(Retransmission|Overlap|OutOfOrder) != 0 {
+		// Karn: an answer to either copy proves nothing, nor does one that had
+		// to wait for a hole to fill.
+		if x.probeTime != 0 && s.Seq.Less(x.probeEnd) {
+			x.probeTime = 0
+		}
+	} else if x.probeTime == 0 && (kind&(NewData|NewFIN) != 0 || s.Flags&wire.SYN != 0) {
 		x.probeTime, x.probeEnd = max(s.Time, 1), end
 	}
 	if s.Len > 0 {
 		x.OptionLen = uint8(len(s.Options))
+		if s.Len > len(s.Payload) {
+			t.Stats.CutSegments++
+			if t.Stats.FirstCut == 0 {
+				t.Stats.FirstCut = s.Frame
+			}
+		}
+	}
+	if c.flags&wasReset != 0 && kind&NewData != 0 {
+		t.revive(c, d, s)
 	}
 
 	t.h.Segment(c, d, s, kind)
 
-	if x.Max.Less(end) && kind&(KeepAlive|ZeroWindowProbe) == 0 {
-		x.Max = end
-	}
-	if kind&NewFIN != 0 {
+	fin := kind&NewFIN != 0
+	if fin {
 		x.flags |= sawFIN
-		x.finSeq = s.Seq.Add(s.Len)
-	}
-	if s.Len > len(s.Payload) {
-		t.Stats.CutSegments++
-		if t.Stats.FirstCut == 0 {
-			t.Stats.FirstCut = s.Frame
+		x.finSeq = seq.Add(s.Len)
+		if x.Max = x.Max.Max(x.Nxt); x.finSeq.Less(x.Max) {
+			t.dropBeyond(x, x.finSeq)
+			x.Max = end
 		}
 	}
-	if s.Len > 0 && kind&KeepAlive == 0 || kind&NewFIN != 0 {
-		t.data(c, d, s)
+	if x.Max.Less(end) {
+		x.Max = end
+		if x.flags&ackable != 0 && end.Sub(x.Acked) > maxBehind {
+			x.Acked = end.Add(-maxBehind) // its acknowledgements are not captured
+		}
 	}
-	t.advance(c, s)
+	if fin || x.Nxt.Less(seq.Add(s.Len)) {
+		t.data(c, d, s, seq, fin)
+	}
+}
+
+// revive takes a RST back whose sender goes on: it was forged, or the other
+// side did not accept it (RFC 5961 §3).
+func (t *Table[S]) revive(c *Conn[S], d wire.Dir, s *Segment) {
+	by := wire.Dir(0)
+	if c.flags&resetBy1 != 0 {
+		by = 1
+	}
+	if d == by && s.Time-(c.endAt-int64(lingerTime)) > int64(Patience) {
+		t.unlinger(c)
+		c.flags &^= wasReset | resetBy1
+	}
+}
+
+// meet notes a side's first segment. Without a SYN its ISN is guessed as
+// Wireshark does, to tell a late SYN from that of another connection.
+func (s *Stream) meet(seg *Segment) {
+	if s.flags&(sawAny|based) == sawAny|based {
+		return
+	}
+	s.flags |= sawAny
+	if s.flags&based == 0 {
+		s.flags |= based
+		s.ISN = seg.Seq
+		if seg.Flags&wire.SYN == 0 {
+			s.ISN = seg.Seq.Add(-1)
+		}
+	}
 }
 
 // acceptsRST reports whether a RST ends the connection: its sequence number
@@ -229,122 +286,180 @@ func (s *Stream) acceptsRST(peer *Stream, seg *Segment) bool {
 	return low.LessEq(seg.Seq) && seg.Seq.LessEq(s.Max.Add(window))
 }
 
-// syn takes a SYN or SYN-ACK and says what it is to the stream.
-func (s *Stream) syn(peer *Stream, seg *Segment) Kind {
-	if s.flags&sawSYN != 0 && (seg.Seq == s.ISN || s.hasData()) {
-		return Retransmission
+// syn takes a SYN or SYN-ACK other than the one known, if any, and reports
+// whether it can belong to the stream.
+func (s *Stream) syn(peer *Stream, seg *Segment) bool {
+	first := seg.Seq.Add(1)
+	switch {
+	case s.flags&sawSYN != 0:
+		// A server may choose again, but not once its choice was taken up.
+		if s.ISN.Add(1) != s.Max || s.flags&ackable != 0 {
+			return false
+		}
+		s.Nxt, s.Max = first, first
+	case s.flags&started != 0:
+		// Its own data overtook the SYN: what was delivered stays so.
+		if ahead := s.Nxt.Sub(first); ahead < 0 || ahead > maxAhead {
+			return false
+		}
+	default:
+		s.flags |= started
+		s.Nxt, s.Max = first, first
+		s.checkAcked()
 	}
-	s.flags |= sawSYN | started
-	s.ISN, s.Nxt, s.Max = seg.Seq, seg.Seq.Add(1), seg.Seq.Add(1)
-	s.MSS, s.wscale = 0, -1
+	s.flags |= sawSYN
+	s.flags &^= scaled
+	peer.flags &^= scaled
+	s.ISN, s.MSS, s.wscale = seg.Seq, 0, -1
 	for it := wire.Options(seg.Options); it.Next(); {
 		if n, ok := it.MSS(); ok {
 			s.MSS = uint16(n)
 		}
 		if n, ok := it.WindowScale(); ok {
-			s.wscale = int8(min(n, 14)) // RFC 7323 §2.3
+			s.wscale = int8(n)
 		}
 	}
 	if s.wscale >= 0 && peer.wscale >= 0 {
 		s.flags |= scaled
 		peer.flags |= scaled
 	}
-	if seg.Len > 0 {
-		return NewData // Fast Open (RFC 7413)
-	}
-	return 0
+	return true
 }
 
 // join begins to follow a side in mid-stream, or a side whose SYN was missed.
 func (s *Stream) join(seg *Segment) {
 	s.flags |= started
 	s.Nxt = seg.Seq
+	s.checkAcked()
+	probe := seg.Len <= 1 && seg.Flags&wire.FIN == 0
 	if s.flags&ackable != 0 {
 		// The other side acknowledged up to Acked before: what lies between is
 		// missing, unless the packets were shuffled. A probe repeats the last
 		// byte.
-		if gap := seg.Seq.Sub(s.Acked); gap > 0 && gap < maxAhead || gap == -1 && seg.Len <= 1 {
+		if gap := seg.Seq.Sub(s.Acked); gap > 0 || gap == -1 && probe {
 			s.Nxt = s.Acked
 		}
+	} else if probe {
+		s.Nxt = seg.Seq.Add(seg.Len) // a single byte is a keep-alive, most likely
 	}
 	s.Max = s.Nxt
 }
 
-// acked takes an acknowledgement of the side's bytes and reports whether it
-// covers bytes that the capture has not seen.
-func (s *Stream) acked(ack wire.Seq) bool {
-	if s.flags&ackable == 0 {
-		s.flags |= ackable
-		s.Acked = ack
-		return s.flags&started != 0 && s.Max.Less(ack)
+// checkAcked forgets an acknowledgement that came before the stream began and
+// is nowhere near it.
+func (s *Stream) checkAcked() {
+	if d := s.Acked.Sub(s.Nxt); d > maxAhead || d < -maxAhead {
+		s.flags &^= ackable
 	}
-	if s.Acked.Less(ack) && ack.Sub(s.Acked) < maxBehind {
-		s.Acked = ack
-	}
-	return s.flags&started != 0 && s.Max.Less(ack)
 }
 
-// classify says what a segment without SYN and RST is to its stream.
-func (s *Stream) classify(peer *Stream, seg *Segment) Kind {
-	n, end := seg.Len, seg.Seq.Add(seg.Len)
-	ahead := seg.Seq.Sub(s.Nxt)
-	if ahead > maxAhead && !(s.flags&ackable != 0 && seg.Seq.LessEq(s.Acked)) || ahead < -maxBehind {
-		return OutOfWindow
+// acked takes an acknowledgement of the side's bytes and reports whether it
+// covers bytes that the capture has not seen.
+func (s *Stream) acked(ack wire.Seq) (unseen bool) {
+	if s.flags&based == 0 {
+		s.flags |= based
+		s.ISN = ack.Add(-1)
 	}
-	var k Kind
-	if seg.Flags&wire.FIN != 0 {
-		if s.flags&sawFIN == 0 {
-			k = NewFIN
-		} else if n == 0 {
-			return Retransmission
+	if s.flags&started != 0 && s.Max.Less(ack) {
+		if ack.Sub(s.Max) > maxBehind || s.flags&sawFIN != 0 {
+			return true // no receiver can have got that
+		}
+		if s.flags&sawSYN == 0 && s.Nxt == s.Max && s.Nxt == s.ISN.Add(1) && ack == s.Nxt.Add(1) {
+			// Nothing but this side's first segment is known, empty and one
+			// short of what the other side has: it was a keep-alive.
+			s.Nxt, s.Max = ack, ack
+		} else {
+			unseen = true
 		}
 	}
-	if s.flags&sawFIN != 0 && s.finSeq.Less(end) {
-		return OutOfWindow // bytes after the FIN
+	if s.flags&ackable == 0 || s.Acked.Less(ack) {
+		s.flags |= ackable
+		s.Acked = ack
 	}
-	if n <= 1 && seg.Flags&wire.FIN == 0 && seg.Seq.Add(1) == s.Max && seg.Seq != s.ISN &&
-		(n == 0 || seg.Seq.Less(s.Nxt)) {
-		if peer.Window == 0 && peer.flags&sawAny != 0 {
-			return ZeroWindowProbe
-		}
-		return KeepAlive
+	return unseen
+}
+
+// accepts reports whether a segment without SYN and RST can belong to the
+// stream.
+func (s *Stream) accepts(peer *Stream, seg *Segment) bool {
+	ahead, limit := seg.Seq.Sub(s.Nxt), maxAhead
+	if ahead > 0 && s.hole() {
+		ahead = seg.Seq.Sub(s.Acked)
 	}
-	switch {
-	case n == 0:
-		if k != 0 {
-			return k
-		}
-		k = PureACK
-		if s.flags&ackable != 0 && seg.Flags&wire.ACK != 0 && peer.flags&ackable != 0 && seg.Ack == peer.Acked {
-			if s.windowAs(seg) == s.Window {
-				k |= DuplicateACK
-			} else {
-				k |= WindowUpdate
+	if peer.flags&sawAny == 0 {
+		limit = maxBehind // no acknowledgement will tell
+	}
+	if ahead > limit || ahead < -maxBehind {
+		return false
+	}
+	// No byte comes after the FIN.
+	return s.flags&sawFIN == 0 || seg.Len == 0 || seg.Seq.Add(seg.Len).LessEq(s.finSeq)
+}
+
+// classify says what a segment without RST, whose bytes begin at seq, is to
+// its stream.
+func (t *Table[S]) classify(x, y *Stream, s *Segment, seq wire.Seq) Kind {
+	n, end := s.Len, seq.Add(s.Len)
+	if s.Flags&(wire.FIN|wire.SYN) == 0 {
+		if n <= 1 && s.Seq.Add(1) == x.Max && (s.Seq != x.ISN || x.flags&sawSYN == 0) {
+			// Repeats the last byte, or stands for it. A last byte not yet
+			// acknowledged is sent again for its own sake.
+			closed := y.flags&sawAny != 0 && y.Window == 0
+			if n == 0 || s.Seq.Less(x.Nxt) && (closed || x.flags&ackable == 0 || x.Max.LessEq(x.Acked)) {
+				if closed {
+					return ZeroWindowProbe
+				}
+				return KeepAlive
 			}
 		}
-	case n == 1 && peer.Window == 0 && peer.flags&sawAny != 0 && !seg.Seq.Less(s.Max):
-		k |= ZeroWindowProbe
-	case end.LessEq(s.Max):
-		// In a hole it lets the stream move on, but says nothing that was not
-		// said before, to this side or past the capture point.
-		if k |= Retransmission; s.Nxt.Less(end) {
+		if n == 0 {
+			if s.Flags&wire.ACK == 0 {
+				return 0
+			}
+			if y.flags&ackable != 0 && s.Ack == y.Acked {
+				if x.windowAs(s) == x.Window {
+					return PureACK | DuplicateACK
+				}
+				return PureACK | WindowUpdate
+			}
+			return PureACK
+		}
+		if n == 1 && y.flags&sawAny != 0 && y.Window == 0 && seq == x.Max {
+			return ZeroWindowProbe
+		}
+	}
+	var k Kind
+	if s.Flags&wire.FIN != 0 && x.flags&sawFIN == 0 && x.Nxt.LessEq(end) &&
+		!(x.flags&ackable != 0 && end.Add(1).Less(x.Acked)) {
+		k = NewFIN
+	}
+	switch {
+	case n > 0:
+		if x.pend == 0 && seq == x.Nxt && x.Max.LessEq(seq) {
+			return k | NewData
+		}
+		known, first := t.known(x, seq, end)
+		switch {
+		case known == n:
+			return k | Retransmission
+		case known > 0:
+			k |= Overlap
+		}
+		if k |= NewData; first != x.Max && (x.pend != 0 || first != x.Nxt) {
 			k |= OutOfOrder
 		}
-	case seg.Seq.Less(s.Max):
-		k |= Overlap | NewData
-	default:
-		k |= NewData
-		if s.Max.Less(seg.Seq) {
-			k |= OutOfOrder
-		}
+	case k == 0 && s.Flags&wire.SYN == 0:
+		k = Retransmission // of the FIN
+	case seq != x.Max:
+		k |= OutOfOrder
 	}
 	return k
 }
 
-// windowAs returns the window that seg advertises, scaled like s.Window.
+// windowAs returns the window that seg advertises, in bytes.
 func (s *Stream) windowAs(seg *Segment) uint32 {
 	w := uint32(seg.Window)
-	if s.flags&scaled != 0 {
+	if s.flags&scaled != 0 && seg.Flags&wire.SYN == 0 {
 		w <<= uint(s.wscale)
 	}
 	return w

@@ -4,40 +4,34 @@ import (
 	"github.com/connlint/connlint/capture/wire"
 )
 
-// piece is a segment's bytes held back. Pieces of a stream are linked in
-// sequence order and may overlap.
+// piece is a run of bytes held back, or a FIN. Pieces of a stream are linked
+// in sequence order and do not overlap.
 type piece struct {
-	next  uint32
-	n     int32 // payload bytes on the wire; len(bytes) were captured
-	seq   wire.Seq
-	ack   wire.Seq
-	time  int64
-	frame uint64
-	fin   bool
-	acks  bool // ack is valid
-	bytes []byte
+	next         uint32 // in the stream
+	older, newer uint32 // among all pieces of the table
+	conn         uint32 // whose it is
+	n            int32  // bytes on the wire, 0 for a FIN; len(bytes) were captured
+	seq          wire.Seq
+	ack          wire.Seq
+	acks         bool // ack is valid
+	time         int64
+	frame        uint64
+	bytes        []byte
 }
 
-// cost is what a piece counts against the caps: its bytes and what keeping
-// them takes, so that a flood of tiny pieces is bounded too.
-func (p *piece) cost() int { return len(p.bytes) + 512 }
+func (p *piece) end() wire.Seq { return p.seq.Add(int(p.n)) }
+
+// cost is what a piece counts against the caps: the memory it takes, and
+// something for being one more in a list.
+func (p *piece) cost() int { return cap(p.bytes) + 512 }
 
 // piecePool holds the pieces of a table. Their memory is reused.
 type piecePool struct {
-	list  []piece // 0 is unused
-	free  []uint32
-	bytes [][]byte // buffers free for reuse
-	held  int      // cost of what is held back
-}
-
-func (p *piecePool) get() uint32 {
-	if n := len(p.free); n > 0 {
-		i := p.free[n-1]
-		p.free = p.free[:n-1]
-		return i
-	}
-	p.list = append(p.list, piece{})
-	return uint32(len(p.list) - 1)
+	list           []piece // 0 is unused
+	free           []uint32
+	bytes          [][]byte // buffers free for reuse
+	held           int      // cost of what is held back
+	oldest, newest uint32
 }
 
 // Sizes of buffers worth keeping: one for ordinary segments, the rest is left
@@ -47,7 +41,30 @@ const (
 	keepBufs = 4096
 )
 
-func (p *piecePool) copyOf(b []byte) []byte {
+// add takes p in, with a copy of b, and returns its index.
+func (pool *piecePool) add(p piece, b []byte) uint32 {
+	var i uint32
+	if n := len(pool.free); n > 0 {
+		i = pool.free[n-1]
+		pool.free = pool.free[:n-1]
+	} else {
+		i = uint32(len(pool.list))
+		pool.list = append(pool.list, piece{})
+	}
+	p.bytes = pool.copyOf(b)
+	p.older, p.newer = pool.newest, 0
+	if pool.newest != 0 {
+		pool.list[pool.newest].newer = i
+	} else {
+		pool.oldest = i
+	}
+	pool.newest = i
+	pool.list[i] = p
+	pool.held += p.cost()
+	return i
+}
+
+func (pool *piecePool) copyOf(b []byte) []byte {
 	if len(b) == 0 {
 		return nil
 	}
@@ -55,219 +72,365 @@ func (p *piecePool) copyOf(b []byte) []byte {
 		return append([]byte(nil), b...)
 	}
 	var buf []byte
-	if n := len(p.bytes); n > 0 {
-		buf = p.bytes[n-1]
-		p.bytes = p.bytes[:n-1]
+	if n := len(pool.bytes); n > 0 {
+		buf = pool.bytes[n-1]
+		pool.bytes = pool.bytes[:n-1]
 	} else {
 		buf = make([]byte, smallBuf)
 	}
 	return buf[:copy(buf[:smallBuf], b)]
 }
 
-func (p *piecePool) put(i uint32) {
-	q := &p.list[i]
-	p.held -= q.cost()
-	if cap(q.bytes) == smallBuf && len(p.bytes) < keepBufs {
-		p.bytes = append(p.bytes, q.bytes[:0])
+// put takes piece i back.
+func (pool *piecePool) put(i uint32) {
+	p := &pool.list[i]
+	pool.held -= p.cost()
+	if p.older != 0 {
+		pool.list[p.older].newer = p.newer
+	} else {
+		pool.oldest = p.newer
 	}
-	*q = piece{}
-	p.free = append(p.free, i)
+	if p.newer != 0 {
+		pool.list[p.newer].older = p.older
+	} else {
+		pool.newest = p.older
+	}
+	if cap(p.bytes) == smallBuf && len(pool.bytes) < keepBufs {
+		pool.bytes = append(pool.bytes, p.bytes[:0])
+	}
+	*p = piece{}
+	pool.free = append(pool.free, i)
 }
 
-// data delivers a segment's bytes and FIN, or holds them back.
-func (t *Table[S]) data(c *Conn[S], d wire.Dir, s *Segment) {
+// data delivers a segment's bytes, which begin at seq, and its FIN, or holds
+// them back.
+func (t *Table[S]) data(c *Conn[S], d wire.Dir, s *Segment, seq wire.Seq, fin bool) {
 	x, y := &c.Streams[d], &c.Streams[d.Flip()]
-	seq, ack, acks := s.Seq, s.Ack, s.Flags&wire.ACK != 0
-	if s.Flags&wire.SYN != 0 {
-		seq = seq.Add(1)
-	}
-	if x.pend == 0 && seq.LessEq(x.Nxt) && y.allows(ack, acks) {
-		t.deliver(c, d, s.Payload, s.Len, s.Time, s.Frame, seq, ack)
-		if x.flags&(sawFIN|finDone) == sawFIN && x.finSeq == x.Nxt {
-			t.deliverFIN(c, d, s.Time, s.Frame, ack)
+	p := piece{n: int32(s.Len), seq: seq, ack: s.Ack, acks: s.Flags&wire.ACK != 0,
+		time: s.Time, frame: s.Frame, bytes: s.Payload}
+	if x.pend == 0 && seq.LessEq(x.Nxt) && y.allows(&p) {
+		if s.Len > 0 {
+			t.deliver(c, d, &p)
+		}
+		if fin && x.finSeq == x.Nxt {
+			p.seq, p.n = x.finSeq, 0
+			t.deliver(c, d, &p)
 		}
 		return
 	}
-	if seq.Add(s.Len).LessEq(x.Nxt) && s.Flags&wire.FIN == 0 {
-		return // nothing new
-	}
-	if x.pend == 0 {
-		c.heldFor = 0
-	}
-	t.hold(x, s, seq, acks)
-	if int(x.pendBytes) > t.opts.MaxHeldByConn || t.pieces.held > t.opts.MaxHeld {
+	p.conn = c.ref
+	t.hold(x, &p, fin)
+	if int(x.pendCost) > t.opts.MaxHeldByConn {
 		t.Stats.HeldTooMuch++
 		t.giveUpAll(c)
 	}
-}
-
-// allows reports whether bytes of the other side that acknowledge ack may be
-// delivered: all of s up to there has been.
-func (s *Stream) allows(ack wire.Seq, acks bool) bool {
-	return !acks || s.flags&started == 0 || ack.LessEq(s.Nxt) || ack.Sub(s.Nxt) > maxAhead
-}
-
-// hold keeps a copy of a segment's bytes until its turn.
-func (t *Table[S]) hold(x *Stream, s *Segment, seq wire.Seq, acks bool) {
-	i := t.pieces.get()
-	p := &t.pieces.list[i]
-	*p = piece{n: int32(s.Len), seq: seq, ack: s.Ack, time: s.Time, frame: s.Frame,
-		fin: s.Flags&wire.FIN != 0, acks: acks, bytes: t.pieces.copyOf(s.Payload)}
-	t.pieces.held += p.cost()
-	x.pendBytes += uint32(p.cost())
-	at := &x.pend
-	if x.pend != 0 && t.pieces.list[x.pendLast].seq.LessEq(seq) {
-		at = &t.pieces.list[x.pendLast].next // the usual case: no walk
+	for t.pieces.held > t.opts.MaxHeld {
+		t.Stats.HeldTooMuch++
+		t.giveUpAll(t.at(t.pieces.list[t.pieces.oldest].conn))
 	}
-	for *at != 0 && t.pieces.list[*at].seq.LessEq(seq) {
-		at = &t.pieces.list[*at].next
+}
+
+// allows reports whether a piece of the other side may be delivered: all of s
+// that it acknowledges has been, as far as that is known to exist.
+func (s *Stream) allows(p *piece) bool {
+	return !p.acks || p.ack.LessEq(s.Nxt) || !s.hole() || s.Acked.Less(p.ack) || p.ack.Sub(s.Nxt) > maxAhead
+}
+
+// hold keeps copies of those bytes of p that are neither delivered nor held
+// yet, and of a FIN behind them, until their turn.
+func (t *Table[S]) hold(x *Stream, p *piece, fin bool) {
+	seq, end := p.seq, p.end()
+	from := seq.Max(x.Nxt)
+	before := x.pendLast
+	if x.pend == 0 || from.Less(t.pieces.list[before].seq) {
+		before = 0
+		for i := x.pend; i != 0 && t.pieces.list[i].seq.LessEq(from); i = t.pieces.list[i].next {
+			before = i
+		}
+	}
+	b := p.bytes
+	for from.Less(end) {
+		next := x.pend
+		if before != 0 {
+			from = from.Max(t.pieces.list[before].end())
+			next = t.pieces.list[before].next
+		}
+		to := end
+		if next != 0 && t.pieces.list[next].seq.Less(to) {
+			to = t.pieces.list[next].seq
+		}
+		if n := to.Sub(from); n > 0 {
+			p.seq, p.n = from, int32(n)
+			skip := min(from.Sub(seq), len(b))
+			t.link(x, before, p, b[skip:min(skip+n, len(b))])
+			from = to
+		}
+		before = next // what was linked in ends where next begins
+	}
+	if fin {
+		p.seq, p.n = x.finSeq, 0
+		t.link(x, x.pendLast, p, nil)
+	}
+}
+
+// link puts a copy of p into the stream's list behind piece before, 0 for the
+// head.
+func (t *Table[S]) link(x *Stream, before uint32, p *piece, b []byte) {
+	if x.pend == 0 {
+		before = 0
+	}
+	at := &x.pend
+	if before != 0 {
+		at = &t.pieces.list[before].next
 	}
 	p.next = *at
+	i := t.pieces.add(*p, b)
+	// Adding may have moved the list.
+	if before != 0 {
+		at = &t.pieces.list[before].next
+	}
 	*at = i
 	if p.next == 0 {
 		x.pendLast = i
 	}
+	x.pendCost += uint32(t.pieces.list[i].cost())
 }
 
-// deliver hands n bytes from seq to the handler, those already delivered left
-// out, those not captured as a gap.
-func (t *Table[S]) deliver(c *Conn[S], d wire.Dir, b []byte, n int, tm int64, frame uint64, seq, ack wire.Seq) {
+// unlink takes a stream's first piece out of its list. The bytes stay valid
+// until put.
+func (t *Table[S]) unlink(x *Stream) (uint32, piece) {
+	i := x.pend
+	p := t.pieces.list[i]
+	x.pend = p.next
+	x.pendCost -= uint32(p.cost())
+	return i, p
+}
+
+// known returns how many of the bytes from seq to end are delivered or held,
+// and the first that is neither.
+func (t *Table[S]) known(x *Stream, seq, end wire.Seq) (n int, first wire.Seq) {
+	at := seq
+	if seq.Less(x.Nxt) {
+		if end.LessEq(x.Nxt) {
+			return end.Sub(seq), end
+		}
+		n, at = x.Nxt.Sub(seq), x.Nxt
+	}
+	if x.pend == 0 || t.pieces.list[x.pendLast].end().LessEq(at) {
+		return n, at
+	}
+	first = end
+	for i := x.pend; i != 0 && at.Less(end); i = t.pieces.list[i].next {
+		p := &t.pieces.list[i]
+		if p.end().LessEq(at) {
+			continue
+		}
+		if at.Less(p.seq) && first == end {
+			first = at
+		}
+		if !p.seq.Less(end) {
+			break
+		}
+		to := p.end()
+		if end.Less(to) {
+			to = end
+		}
+		n += to.Sub(at.Max(p.seq))
+		at = to
+	}
+	if at.Less(end) && first == end {
+		first = at
+	}
+	return n, first
+}
+
+// dropBeyond forgets what is held of a stream from seq on.
+func (t *Table[S]) dropBeyond(x *Stream, seq wire.Seq) {
+	var last uint32
+	for i := x.pend; i != 0; {
+		p := &t.pieces.list[i]
+		next := p.next
+		if !p.seq.Less(seq) {
+			if last != 0 {
+				t.pieces.list[last].next = 0
+			} else {
+				x.pend = 0
+			}
+			x.pendCost -= uint32(p.cost())
+			t.pieces.put(i)
+		} else {
+			if n := seq.Sub(p.seq); n < int(p.n) {
+				p.n = int32(n)
+				p.bytes = p.bytes[:min(n, len(p.bytes))]
+			}
+			last = i
+		}
+		i = next
+	}
+	x.pendLast = last
+}
+
+// deliver hands a piece that begins at or before Nxt to the handler: its
+// bytes, those already delivered left out, those not captured as a gap; or the
+// FIN.
+func (t *Table[S]) deliver(c *Conn[S], d wire.Dir, p *piece) {
 	x := &c.Streams[d]
-	skip := x.Nxt.Sub(seq)
-	if skip < 0 || skip >= n {
+	sp := Span{Time: p.time, Frame: p.frame, Seq: p.seq, Ack: p.ack}
+	if p.n == 0 {
+		x.flags |= finDone
+		x.Nxt = p.seq.Add(1)
+		t.h.FIN(c, d, &sp)
 		return
 	}
-	x.Nxt = seq.Add(n)
-	if skip < len(b) {
-		sp := Span{Bytes: b[skip:], Time: tm, Frame: frame, Seq: seq.Add(skip), Ack: ack}
-		t.h.Data(c, d, &sp)
+	skip, n := x.Nxt.Sub(p.seq), int(p.n)
+	if skip >= n {
+		return
 	}
-	if n > len(b) {
-		from := max(skip, len(b))
-		g := Gap{Len: n - from, Cut: true, Time: tm, Frame: frame, Seq: seq.Add(from), Ack: ack}
+	x.Nxt = p.end()
+	have := min(len(p.bytes), n)
+	if skip < have {
+		sp.Bytes, sp.Seq = p.bytes[skip:have], p.seq.Add(skip)
+		t.h.Data(c, d, &sp)
+		skip = have
+	}
+	if skip < n {
+		g := Gap{Len: n - skip, Cut: true, Time: p.time, Frame: p.frame, Seq: p.seq.Add(skip), Ack: p.ack}
 		t.h.Gap(c, d, &g)
 	}
-	x.holeSince = 0
-}
-
-func (t *Table[S]) deliverFIN(c *Conn[S], d wire.Dir, tm int64, frame uint64, ack wire.Seq) {
-	x := &c.Streams[d]
-	x.flags |= finDone
-	sp := Span{Time: tm, Frame: frame, Seq: x.Nxt, Ack: ack}
-	x.Nxt = x.Nxt.Add(1)
-	t.h.FIN(c, d, &sp)
 }
 
 // advance delivers what has become deliverable and gives up holes whose time
 // is over.
 func (t *Table[S]) advance(c *Conn[S], s *Segment) {
 	x, y := &c.Streams[0], &c.Streams[1]
-	if x.pend == 0 && y.pend == 0 {
-		// Acknowledged bytes may be missing with nothing held back behind
-		// them: they too are waited for, as their order is what counts.
-		if !x.hole() && !y.hole() {
-			return
-		}
+	if x.pend|y.pend == 0 && !x.hole() && !y.hole() {
+		return
 	}
 	t.drain(c)
-	if c.Holding() {
-		c.heldFor++
-	}
 	for d := range c.Streams {
 		t.checkHole(c, wire.Dir(d), s)
 	}
 }
 
-// checkHole gives up a stream's hole when patience ends.
+// checkHole gives up a stream's hole when patience ends. With nothing held
+// back there is no hurry: the packets may only be out of order.
 func (t *Table[S]) checkHole(c *Conn[S], d wire.Dir, s *Segment) {
 	x, y := &c.Streams[d], &c.Streams[d.Flip()]
 	patience, segments := int64(Patience), uint16(PatienceSegments)
-	oneSided := x.pend != 0 && y.flags&sawAny == 0
-	if oneSided { // no acknowledgement will ever tell: wait as for a retransmission
+	to := x.Acked
+	if !x.hole() {
+		if x.pend == 0 || y.flags&sawAny != 0 {
+			x.holeSince = 0
+			return
+		}
+		// No acknowledgement will ever tell: wait as for a retransmission.
 		patience, segments = 20*patience, 8*segments
+		to = t.pieces.list[x.pend].seq
 	}
-	if !x.hole() && !oneSided {
-		x.holeSince = 0
+	if x.holeSince == 0 || x.holeEnd.LessEq(x.Nxt) || s.Time < x.holeSince {
+		x.holeSince, x.holeEnd, x.holeSegs = max(s.Time, 1), to, 0
 		return
 	}
-	if x.holeSince == 0 {
-		x.holeSince = max(c.Last, 1)
+	x.holeSegs++
+	if s.Time-x.holeSince <= patience && x.holeSegs <= segments {
 		return
 	}
-	if c.Last-x.holeSince > patience || c.heldFor > segments {
-		t.giveUp(c, d, s.Time, s.Frame)
+	// Everything before holeEnd has been missed for that long.
+	for c.Holding() && x.Nxt.Less(x.holeEnd) && t.giveUp(c, d, x.holeEnd, s.Time, s.Frame) {
 		t.drain(c)
 	}
 }
 
 // drain delivers pieces whose turn has come, both ways, until none has.
 func (t *Table[S]) drain(c *Conn[S]) {
-	for again := true; again; {
-		again = false
+	for {
+		var ready [2]bool // the first piece is next in sequence, but not allowed
+		again := false
 		for d := range c.Streams {
 			x, y := &c.Streams[d], &c.Streams[1-d]
 			for x.pend != 0 {
 				p := &t.pieces.list[x.pend]
-				if x.Nxt.Less(p.seq) || !y.allows(p.ack, p.acks) {
+				if x.Nxt.Less(p.seq) {
+					break
+				}
+				if !y.allows(p) {
+					ready[d] = true
 					break
 				}
 				t.pop(c, wire.Dir(d))
 				again = true
 			}
 		}
+		if again {
+			continue
+		}
+		if !ready[0] || !ready[1] {
+			return
+		}
+		// Each acknowledges the other, which cannot be. The one captured first
+		// goes first.
+		t.pop(c, t.firstHeld(c))
 	}
+}
+
+// firstHeld returns the direction whose first piece was captured first.
+func (t *Table[S]) firstHeld(c *Conn[S]) wire.Dir {
+	a, b := c.Streams[0].pend, c.Streams[1].pend
+	if a == 0 || b != 0 && t.pieces.list[b].frame < t.pieces.list[a].frame {
+		return 1
+	}
+	return 0
 }
 
 // pop delivers a stream's first piece, which begins at or before Nxt.
 func (t *Table[S]) pop(c *Conn[S], d wire.Dir) {
-	x := &c.Streams[d]
-	i := x.pend
-	p := t.pieces.list[i] // the handler may not touch the pool, but stay safe from its growth
-	x.pend = p.next
-	x.pendBytes -= uint32(p.cost())
-	t.deliver(c, d, p.bytes, int(p.n), p.time, p.frame, p.seq, p.ack)
-	if x.flags&(sawFIN|finDone) == sawFIN && x.finSeq == x.Nxt {
-		t.deliverFIN(c, d, p.time, p.frame, p.ack)
-	}
+	i, p := t.unlink(&c.Streams[d])
+	t.deliver(c, d, &p)
 	t.pieces.put(i)
 }
 
-// giveUp reports a stream's hole as a gap: up to its next piece, or to what
-// was acknowledged.
-func (t *Table[S]) giveUp(c *Conn[S], d wire.Dir, tm int64, frame uint64) {
-	x := &c.Streams[d]
-	to := x.Nxt
+// giveUp passes over what is missing of a stream next, to at most to, and
+// reports whether there is progress.
+func (t *Table[S]) giveUp(c *Conn[S], d wire.Dir, to wire.Seq, tm int64, frame uint64) bool {
+	x, y := &c.Streams[d], &c.Streams[d.Flip()]
 	if x.pend != 0 {
-		to = to.Max(t.pieces.list[x.pend].seq)
-	} else if x.hole() {
-		to = x.Acked
+		if seq := t.pieces.list[x.pend].seq; seq.Less(to) {
+			to = seq
+		}
+	} else if x.lacksOne() && y.pend != 0 && t.pieces.list[y.pend].seq.LessEq(y.Nxt) {
+		t.pop(c, d.Flip())
+		return true
 	}
-	t.giveUpTo(c, d, to, tm, frame)
+	return t.gap(c, d, to, tm, frame)
 }
 
-// giveUpTo reports what is missing of a stream before to as a gap.
-func (t *Table[S]) giveUpTo(c *Conn[S], d wire.Dir, to wire.Seq, tm int64, frame uint64) {
+// lacksOne reports whether a single sequence number is missing at the end of
+// all that is known of the stream. It is a lost FIN's, most likely, and no gap.
+func (s *Stream) lacksOne() bool {
+	return s.flags&sawFIN == 0 && s.pend == 0 && s.hole() && s.Acked == s.Nxt.Add(1)
+}
+
+// gap reports what is missing of a stream before to.
+func (t *Table[S]) gap(c *Conn[S], d wire.Dir, to wire.Seq, tm int64, frame uint64) bool {
 	x := &c.Streams[d]
-	x.holeSince = 0
-	c.heldFor = 0
 	// The acknowledgement of a FIN counts one more than the bytes.
 	if x.flags&sawFIN != 0 && x.finSeq.Less(to) {
 		to = x.finSeq
 	}
-	if n := to.Sub(x.Nxt); n > 0 {
-		t.Stats.Gaps++
-		t.Stats.GapBytes += uint64(n)
-		if t.Stats.FirstGap == 0 {
-			t.Stats.FirstGap = frame
-		}
-		g := Gap{Len: n, Time: tm, Frame: frame, Seq: x.Nxt}
-		x.Nxt = to
-		t.h.Gap(c, d, &g)
+	n := to.Sub(x.Nxt)
+	if n <= 0 {
+		return false
 	}
-	x.Max = x.Max.Max(x.Nxt)
-	if x.flags&(sawFIN|finDone) == sawFIN && x.finSeq == x.Nxt && x.pend == 0 {
-		t.deliverFIN(c, d, tm, frame, 0)
+	t.Stats.Gaps++
+	t.Stats.GapBytes += uint64(n)
+	if t.Stats.FirstGap == 0 {
+		t.Stats.FirstGap = frame
 	}
+	g := Gap{Len: n, Time: tm, Frame: frame, Seq: x.Nxt}
+	x.Nxt = to
+	x.Max = x.Max.Max(to)
+	t.h.Gap(c, d, &g)
+	return true
 }
 
 // giveUpAll delivers everything that is held back, in sequence order, holes
@@ -278,25 +441,26 @@ func (t *Table[S]) giveUpAll(c *Conn[S]) {
 		if !c.Holding() {
 			return
 		}
-		// The stream whose first piece came first in the capture moves on: the
-		// other side's hole that it waits for is given up, or else its own.
-		d := wire.Dir(0)
-		a, b := c.Streams[0].pend, c.Streams[1].pend
-		if a == 0 || b != 0 && t.pieces.list[b].frame < t.pieces.list[a].frame {
-			d = 1
+		// The stream whose first piece came first in the capture moves on: its
+		// own hole is given up, or else the part of the other side's that it
+		// waits for.
+		d := t.firstHeld(c)
+		p := t.pieces.list[c.Streams[d].pend]
+		to := p.seq
+		if to.LessEq(c.Streams[d].Nxt) {
+			d, to = d.Flip(), p.ack
 		}
-		p := &t.pieces.list[c.Streams[d].pend]
-		tm, frame := p.time, p.frame
-		if o := &c.Streams[d.Flip()]; !o.allows(p.ack, p.acks) {
-			was, to := o.Nxt, p.ack
-			if o.pend != 0 && t.pieces.list[o.pend].seq.Less(to) {
-				to = t.pieces.list[o.pend].seq
-			}
-			if t.giveUpTo(c, d.Flip(), to, tm, frame); was != o.Nxt {
-				continue
-			}
+		t.giveUp(c, d, to, p.time, p.frame)
+	}
+}
+
+// giveUpTails reports what a closing connection's ends acknowledged after the
+// last byte the capture has.
+func (t *Table[S]) giveUpTails(c *Conn[S]) {
+	for d := range c.Streams {
+		x := &c.Streams[d]
+		if x.hole() && !x.lacksOne() {
+			t.gap(c, wire.Dir(d), x.Acked, c.Last, c.LastFrame)
 		}
-		t.giveUp(c, d, tm, frame)
-		t.pop(c, d)
 	}
 }

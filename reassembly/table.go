@@ -20,25 +20,27 @@ const Patience = 100 * time.Millisecond
 const PatienceSegments = 64
 
 // How long a connection that was reset, or that finished with bytes missing,
-// is kept for what is still under way; and how long its addresses are
-// remembered after it.
+// is kept for what is still under way; how long its addresses are remembered
+// after it; and how far the segments of different connections may be out of
+// order in time without an effect on either.
 const (
 	lingerTime = 2 * time.Second
 	tombTime   = 2 * time.Minute
+	clockSlack = time.Second
 )
 
 // Options bound a Table.
 type Options struct {
-	MaxConns      int           // connections followed at once; the one idle longest makes room
-	MaxHeld       int           // bytes held back, all connections
-	MaxHeldByConn int           // bytes held back, one connection
+	MaxConns      int           // connections followed at once, at least 1; the one idle longest makes room
+	MaxHeld       int           // bytes of memory for what is held back, all connections
+	MaxHeldByConn int           // the same, one connection
 	MaxTombs      int           // ended connections remembered
 	IdleTimeout   time.Duration // of packet time after which a connection is forgotten; 0 for never
 }
 
 // DefaultOptions are good for one shard of a program of its own.
 func DefaultOptions() Options {
-	return Options{MaxConns: 4 << 20, MaxHeld: 64 << 20, MaxHeldByConn: 1 << 20, MaxTombs: 1 << 20}
+	return Options{MaxConns: 4 << 20, MaxHeld: 64 << 20, MaxHeldByConn: 4 << 20, MaxTombs: 1 << 20}
 }
 
 // Stats count what a table met.
@@ -65,7 +67,8 @@ type Table[S any] struct {
 
 	h    Handler[S]
 	opts Options
-	now  int64 // latest capture time met
+	now  int64 // capture time that has surely come
+	last int64 // capture time of the latest segment
 
 	slots []slot // open addressing, linear probing
 	used  int    // slots in use
@@ -97,6 +100,7 @@ const (
 
 // NewTable returns an empty table that reports to h.
 func NewTable[S any](h Handler[S], opts Options) *Table[S] {
+	opts.MaxConns = max(opts.MaxConns, 1)
 	t := &Table[S]{h: h, opts: opts, nconns: 1}
 	t.slots = make([]slot, 1024)
 	t.mask = 1023
@@ -191,8 +195,9 @@ func (t *Table[S]) alloc() uint32 {
 // open begins a connection at slot i with its first segment.
 func (t *Table[S]) open(i uint32, key *wire.Flow, hash uint32, s *Segment) *Conn[S] {
 	ref := t.alloc()
-	c := t.at(ref)
-	*c = Conn[S]{Key: *key, ID: s.Frame, Start: s.Time, Last: s.Time, hash: hash, flags: inUse}
+	c := t.at(ref) // zero
+	c.Key, c.hash, c.ref, c.flags = *key, hash, ref, inUse
+	c.ID, c.Start, c.Last = s.Frame, s.Time, s.Time
 	for d := range c.Streams {
 		c.Streams[d].MinRTT, c.Streams[d].wscale = -1, -1
 	}
@@ -203,24 +208,23 @@ func (t *Table[S]) open(i uint32, key *wire.Flow, hash uint32, s *Segment) *Conn
 }
 
 // close delivers what is left of a connection, tells the handler and frees
-// it. With a tomb its addresses are remembered.
-func (t *Table[S]) close(c *Conn[S], ref uint32, why CloseReason, tomb bool) Prev {
+// it. The addresses of one that has ended are remembered.
+func (t *Table[S]) close(c *Conn[S], why CloseReason) Prev {
 	t.giveUpAll(c)
+	t.giveUpTails(c)
 	prev := Prev{ID: c.ID, Last: c.Last, Memo: t.h.Close(c, why)}
 	if c.flags&lingering != 0 {
 		t.unlinger(c)
 	}
 	i, _ := t.find(&c.Key, c.hash)
-	if tomb && t.opts.MaxTombs > 0 {
-		t.buryAt(i, c, prev)
+	if why == Ended && t.opts.MaxTombs > 0 {
+		t.bury(i, c, prev)
 	} else {
 		t.remove(i)
 	}
-	c.flags = 0
-	var zero S
-	c.State = zero
-	t.free = append(t.free, ref)
+	t.free = append(t.free, c.ref)
 	t.live--
+	*c = Conn[S]{} // lets go of what State points to, and is as open wants it
 	return prev
 }
 
@@ -228,34 +232,26 @@ func (t *Table[S]) close(c *Conn[S], ref uint32, why CloseReason, tomb bool) Pre
 func (t *Table[S]) Finish() {
 	for ref := uint32(1); ref < t.nconns; ref++ {
 		if c := t.at(ref); c.flags&inUse != 0 {
-			t.close(c, ref, CaptureEnded, false)
+			t.close(c, CaptureEnded)
 		}
 	}
 }
 
-// refOf returns the index of a connection in the table.
-func (t *Table[S]) refOf(c *Conn[S]) uint32 {
-	i, _ := t.find(&c.Key, c.hash)
-	return t.slots[i].ref
-}
-
 // linger keeps an ended connection for a while.
-func (t *Table[S]) linger(c *Conn[S], ref uint32) {
-	if c.flags&lingering != 0 {
-		return
-	}
+func (t *Table[S]) linger(c *Conn[S]) {
 	c.flags |= lingering
-	c.endAt = t.now + int64(lingerTime)
+	c.endAt = c.Last + int64(lingerTime)
 	c.prev, c.next = t.lingerTail, 0
 	if t.lingerTail != 0 {
-		t.at(t.lingerTail).next = ref
+		t.at(t.lingerTail).next = c.ref
 	} else {
-		t.lingerHead = ref
+		t.lingerHead = c.ref
 	}
-	t.lingerTail = ref
+	t.lingerTail = c.ref
 }
 
 func (t *Table[S]) unlinger(c *Conn[S]) {
+	c.flags &^= lingering
 	if c.prev != 0 {
 		t.at(c.prev).next = c.next
 	} else {
@@ -269,24 +265,37 @@ func (t *Table[S]) unlinger(c *Conn[S]) {
 	c.prev, c.next = 0, 0
 }
 
+// tell advances the table's clock. A single packet may carry any time: a time
+// has come when two in a row say so.
+func (t *Table[S]) tell(time int64) {
+	if now := min(time, t.last); now > t.now {
+		t.now = now
+		t.expire()
+	}
+	t.last = time
+}
+
 // expire lets go of what is over: lingering connections and tombs, oldest
-// first, and now and then an idle connection.
+// first, and now and then an idle connection. Those with segments to come are
+// judged by the times of these (see lookup); the slack leaves them to that
+// where a capture is a little out of order.
 func (t *Table[S]) expire() {
+	now := t.now - int64(clockSlack)
 	for t.lingerHead != 0 {
 		c := t.at(t.lingerHead)
-		if c.endAt > t.now {
+		if c.endAt > now {
 			break
 		}
-		t.close(c, t.lingerHead, Ended, true)
+		t.close(c, Ended)
 	}
-	for t.tombs.len() > 0 && t.tombs.oldest().until <= t.now {
+	for t.tombs.len() > 0 && t.tombs.oldest().until <= now {
 		t.dropTomb()
 	}
 	if t.opts.IdleTimeout > 0 && t.nconns > 1 {
 		t.tick()
-		if c := t.at(t.hand); c.flags&inUse != 0 && t.now-c.Last > int64(t.opts.IdleTimeout) {
+		if c := t.at(t.hand); c.flags&inUse != 0 && now-c.Last > int64(t.opts.IdleTimeout) {
 			t.Stats.IdleEvicted++
-			t.close(c, t.hand, IdleTooLong, false)
+			t.close(c, IdleTooLong)
 		}
 	}
 }
@@ -310,6 +319,6 @@ func (t *Table[S]) makeRoom() {
 	}
 	if worst != 0 {
 		t.Stats.Evicted++
-		t.close(t.at(worst), worst, TableFull, false)
+		t.close(t.at(worst), TableFull)
 	}
 }

@@ -10,8 +10,8 @@ type tomb struct {
 	isn   [2]wire.Seq
 	end   [2]wire.Seq // after the last byte of each direction
 	hash  uint32
-	slotd bool // a slot refers to it
-	syn   [2]bool
+	known [2]bool // isn and end are valid
+	slotd bool    // a slot refers to it
 	prev  Prev
 }
 
@@ -39,19 +39,18 @@ func (r *tombRing) push() (uint32, *tomb) {
 	return i, r.at(i)
 }
 
-// buryAt puts a tomb for c in its slot.
-func (t *Table[S]) buryAt(i uint32, c *Conn[S], prev Prev) {
+// bury leaves a tomb for c in its slot i.
+func (t *Table[S]) bury(i uint32, c *Conn[S], prev Prev) {
 	if t.tombs.len() >= t.opts.MaxTombs {
 		t.Stats.TombsDropped++
-		// Dropping a tomb moves slots about.
 		t.dropTomb()
-		i, _ = t.find(&c.Key, c.hash)
+		i, _ = t.find(&c.Key, c.hash) // slots have moved
 	}
 	n, b := t.tombs.push()
-	*b = tomb{key: c.Key, until: t.now + int64(tombTime), hash: c.hash, slotd: true, prev: prev}
+	*b = tomb{key: c.Key, until: c.Last + int64(tombTime), hash: c.hash, slotd: true, prev: prev}
 	for d := range c.Streams {
 		s := &c.Streams[d]
-		b.isn[d], b.end[d], b.syn[d] = s.ISN, s.Max, s.SYN()
+		b.isn[d], b.end[d], b.known[d] = s.ISN, s.Max, s.flags&started != 0
 	}
 	t.slots[i] = slot{c.hash, n&(isTomb-1) | isTomb}
 }
@@ -65,10 +64,4 @@ func (t *Table[S]) dropTomb() {
 		}
 	}
 	t.tombs.head++
-}
-
-// unearth empties the slot of a tomb whose addresses are in use again.
-func (t *Table[S]) unearth(i uint32) {
-	t.tombs.at(t.slots[i].ref &^ isTomb).slotd = false
-	t.remove(i)
 }
