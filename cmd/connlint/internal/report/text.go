@@ -17,21 +17,18 @@ const costliest = 10
 
 func writeText(w io.Writer, r *Report, s Style) error {
 	p := newPage(s)
-	switch {
-	case s.Statistics:
+	if s.Statistics {
 		p.statistics(r)
-	default:
-		listed := 0
+	} else {
 		for c, f := range r.listed() {
 			p.finding(c, f)
-			listed++
 		}
 		p.unlisted(r)
-		if listed > 0 && !s.Quiet {
-			p.line()
-		}
 	}
 	if !s.Quiet {
+		if p.b.Len() > 0 {
+			p.line()
+		}
 		p.summary(r)
 	}
 	return p.flush(w)
@@ -142,7 +139,6 @@ func (p *page) statistics(r *Report) {
 			p.paint(bold, t.rule.Code), t.rule.Name})
 	}
 	p.table("", "rrr", cells)
-	p.line()
 }
 
 func cost(ns int64) string {
