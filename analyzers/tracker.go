@@ -190,7 +190,7 @@ func (t *Tracker) judgeStall(c *Conn, d wire.Dir, seg *reassembly.Segment) {
 		return
 	}
 	switch s.HTTP.Protocol() {
-	case http1.HTTP1:
+	case http1.HTTP1, http1.Undecided: // the latter inside the first head
 		if !s.HTTP.MidMessage(st.Sender) {
 			return
 		}
@@ -336,7 +336,7 @@ func (t *Tracker) Close(c *Conn, why reassembly.CloseReason) (memo uint8) {
 	if s.turns.Close(&t.times, &c.Streams, &t.turn) && !s.Twin {
 		t.facts.Turn(c, &t.turn)
 	}
-	s.HTTP.Close(t.env, c.Reset(), why == reassembly.CaptureEnded)
+	s.HTTP.Close(t.env, c.Reset(), why == reassembly.CaptureEnded && !c.Reset())
 	t.record(c, why, false)
 	r := &t.rec
 	switch {

@@ -12,6 +12,11 @@ import (
 // looks at less.
 const minWait = 15 * time.Millisecond
 
+// tellingLeg is the shortest round trip to a sender, in nanoseconds, by which
+// its segment can be told to have left before an ACK reached it: below, the
+// jitter of capture times hides which was first.
+const tellingLeg = int64(6 * time.Millisecond)
+
 // State follows both directions of one connection. Its zero value is ready.
 type State struct {
 	half [2]half
@@ -94,7 +99,7 @@ func (t *State) Segment(streams *[2]reassembly.Stream, d wire.Dir, s *reassembly
 	switch x.stage {
 	case acked:
 		// X cannot have known of the acknowledgement yet: it did not wait.
-		if unknown := s.Time-x.ack.time < sx.MinRTT/2; unknown {
+		if sx.MinRTT >= tellingLeg && s.Time-x.ack.time < sx.MinRTT/2 {
 			x.noteSmall(s, mss)
 			break
 		}
