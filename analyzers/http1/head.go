@@ -13,6 +13,7 @@ type headParse struct {
 
 	faults  []fault
 	faulted uint32 // kinds in faults: one of a kind is told, a million fields or not
+	partial bool   // the head ends inside a field line, behind its colon
 }
 
 // fault is an anomaly at an offset of the head.
@@ -145,7 +146,7 @@ func (p *headParse) startLine(side Side, line []byte) bool {
 // after them, the last of them perhaps without its end.
 func (p *headParse) parse(side Side, raw []byte, whole bool) (n int, ok bool) {
 	p.h.Fields = p.h.Fields[:0]
-	p.faults, p.faulted = p.faults[:0], 0
+	p.faults, p.faulted, p.partial = p.faults[:0], 0, false
 	p.info = headInfo{declared: -1, kaTimeout: -1, kaMax: -1}
 	pos := bytes.IndexByte(raw, '\n') + 1
 	if pos == 0 {
@@ -169,6 +170,7 @@ func (p *headParse) parse(side Side, raw []byte, whole bool) (n int, ok bool) {
 				p.h.Fields = fields
 				return 0, true
 			}
+			p.partial = fieldBegins(raw[pos:])
 			break // a line that is cut is no field
 		}
 		end := pos + i - 1
@@ -227,6 +229,16 @@ func (p *headParse) parse(side Side, raw []byte, whole bool) (n int, ok bool) {
 		p.info.field(&p.h.Fields[i])
 	}
 	return pos, true
+}
+
+// fieldBegins reports whether b begins with a field name and its colon.
+func fieldBegins(b []byte) bool {
+	for i, c := range b {
+		if !isToken(c) {
+			return c == ':' && i > 0
+		}
+	}
+	return false
 }
 
 func (p *headParse) bareLF(off, n int) {

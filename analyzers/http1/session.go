@@ -546,10 +546,15 @@ func (s *Session) headDone(e *Env, side Side, d *dir, first, end Mark, cut bool)
 
 // accept decides whether the head in e.p, found where the step was lost, is
 // one, and opens its message. It must be without fault where a body's bytes
-// would not be.
+// would not be, and have a field, or the beginning of one that is cut; an
+// interim response, and a request of a method that is registered, need none.
 func (s *Session) accept(e *Env, side Side, d *dir, first Mark) bool {
 	p := &e.p
-	if p.has(BadFieldName) || p.has(BadStartLine) || p.has(NULByte) || len(p.h.Fields) == 0 && (side == Client || p.status >= 200) {
+	if p.has(BadFieldName) || p.has(BadStartLine) || p.has(NULByte) {
+		return false
+	}
+	bare := side == Client && p.method != Other || side == Server && p.status < 200
+	if len(p.h.Fields) == 0 && !p.partial && !bare {
 		return false
 	}
 	c := &s.d[Client]

@@ -135,6 +135,12 @@ var scripts = []script{
 	{name: "simple", ops: []op{c(get), s(ok5)}, proto: HTTP1, want: []string{
 		`req 0 GET / "a" fields=1 v11 f0 len=-1`, `resp 0 200 "OK" fields=1 v11 f1 len=5`,
 		`done 0 GET answered req{true f0 body=0 gaps=0 end=1027 frames=1-1} resp{true 200 f1 body=5 gaps=0 end=5043 frames=2-2}`}},
+	{name: "a request without fields, joined late", midstream: true, ops: []op{c("GET / HTTP/1.1\r\n\r\n"), s(ok0)}, want: []string{
+		"req 0 GET /", "resp 0", "done 0 GET answered"}},
+	{name: "of a method that nobody registered it is none", midstream: true, ops: []op{c("FROB / HTTP/1.1\r\n\r\n")}},
+	{name: "a head cut in its first field", midstream: true, ops: []op{s("HTTP/1.1 200 OK\r\nDate: Thu, 1"), gap(Server, 500)},
+		want: []string{`resp 0 200 "OK" fields=0`, "done 0  unknown"}},
+	{name: "cut before a field begins it is none", midstream: true, ops: []op{s("HTTP/1.1 200 OK\r\nDate Thu, 1"), gap(Server, 500)}},
 	{name: "two requests", ops: []op{c(get), s(ok5), c(get), s(ok0)}, want: []string{
 		"req 0", "resp 0", "done 0 GET answered", "req 1", "resp 1", "done 1 GET answered"}},
 	{name: "head split over segments", ops: []op{c(get[:7]), c(get[7:]), s(ok5[:20]), s(ok5[20:])}, want: []string{
