@@ -28,6 +28,7 @@ func runGoProgram(name string, args []string) error {
 		"upload":     goUpload,
 		"leak":       goLeak,
 		"tls-resume": goResume,
+		"workload":   goWorkload,
 	}
 	p, ok := programs[name]
 	if !ok {

@@ -48,7 +48,7 @@ func scenarios() []*Scenario {
 	for _, family := range [][]*Scenario{
 		latencyScenarios(), framingScenarios(), pipeliningScenarios(),
 		hopByHopScenarios(), timeWaitScenarios(), shutdownScenarios(),
-		keepAliveScenarios(), reuseScenarios(), messageScenarios(), endingScenarios(),
+		keepAliveScenarios(), reuseScenarios(), predictionScenarios(), messageScenarios(), endingScenarios(),
 		healthyScenarios(),
 	} {
 		all = append(all, family...)
