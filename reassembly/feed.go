@@ -165,14 +165,15 @@ func (t *Table[S]) feed(c *Conn[S], d wire.Dir, s *Segment, kind Kind) {
 		}
 		ok = x.accepts(y, s)
 	}
-	if !ok {
+	seq := s.Seq // of the first byte
+	if s.Flags&wire.SYN != 0 {
+		seq = seq.Add(1)
+	}
+	end := seq.Add(s.Len)
+	if !ok || x.flags&sawFIN != 0 && s.Len > 0 && x.finSeq.Less(end) { // no byte comes after the FIN
 		t.Stats.OutOfWindow++
 		t.h.Segment(c, d, s, kind|OutOfWindow)
 		return
-	}
-	seq := s.Seq
-	if s.Flags&wire.SYN != 0 {
-		seq = seq.Add(1)
 	}
 	kind |= t.classify(x, y, s, seq)
 	if again && kind&NewData == 0 {
@@ -193,7 +194,6 @@ func (t *Table[S]) feed(c *Conn[S], d wire.Dir, s *Segment, kind Kind) {
 		}
 	}
 	x.Window = x.windowAs(s)
-	end := s.End()
 	if kind&(Retransmission|Overlap|OutOfOrder) != 0 {
 		// Karn: an answer to either copy proves nothing, nor does one that had
 		// to wait for a hole to fill.
@@ -201,7 +201,7 @@ func (t *Table[S]) feed(c *Conn[S], d wire.Dir, s *Segment, kind Kind) {
 			x.probeTime = 0
 		}
 	} else if x.probeTime == 0 && (kind&(NewData|NewFIN) != 0 || s.Flags&wire.SYN != 0) {
-		x.probeTime, x.probeEnd = max(s.Time, 1), end
+		x.probeTime, x.probeEnd = max(s.Time, 1), s.End()
 	}
 	if s.Len > 0 {
 		x.OptionLen = uint8(len(s.Options))
@@ -220,20 +220,17 @@ func (t *Table[S]) feed(c *Conn[S], d wire.Dir, s *Segment, kind Kind) {
 
 	fin := kind&NewFIN != 0
 	if fin {
-		x.flags |= sawFIN
-		x.finSeq = seq.Add(s.Len)
-		if x.Max = x.Max.Max(x.Nxt); x.finSeq.Less(x.Max) {
-			t.dropBeyond(x, x.finSeq)
-			x.Max = end
+		if x.flags |= sawFIN; end.Less(x.Max) {
+			t.dropBeyond(x, end)
 		}
-	}
-	if x.Max.Less(end) {
+		x.finSeq, x.Max = end, end.Add(1)
+	} else if x.Max.Less(end) && x.flags&sawFIN == 0 {
 		x.Max = end
 		if x.flags&ackable != 0 && end.Sub(x.Acked) > maxBehind {
 			x.Acked = end.Add(-maxBehind) // its acknowledgements are not captured
 		}
 	}
-	if fin || x.Nxt.Less(seq.Add(s.Len)) {
+	if fin || x.Nxt.Less(end) {
 		t.data(c, d, s, seq, fin)
 	}
 }
@@ -301,6 +298,12 @@ func (s *Stream) syn(peer *Stream, seg *Segment) bool {
 		// Its own data overtook the SYN: what was delivered stays so.
 		if ahead := s.Nxt.Sub(first); ahead < 0 || ahead > maxAhead {
 			return false
+		}
+		if s.flags&sawFIN != 0 && s.finSeq == first {
+			// A FIN before the SYN is forged or of an older connection: a
+			// client that waits for the SYN drops it (RFC 9293 §3.10.7.3).
+			s.flags &^= sawFIN | finDone
+			s.Nxt, s.Max = first, first
 		}
 	default:
 		s.flags |= started
@@ -389,11 +392,7 @@ func (s *Stream) accepts(peer *Stream, seg *Segment) bool {
 	if peer.flags&sawAny == 0 {
 		limit = maxBehind // no acknowledgement will tell
 	}
-	if ahead > limit || ahead < -maxBehind {
-		return false
-	}
-	// No byte comes after the FIN.
-	return s.flags&sawFIN == 0 || seg.Len == 0 || seg.Seq.Add(seg.Len).LessEq(s.finSeq)
+	return ahead <= limit && ahead >= -maxBehind
 }
 
 // classify says what a segment without RST, whose bytes begin at seq, is to

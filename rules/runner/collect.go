@@ -11,8 +11,8 @@ import (
 
 // found is the occurrences of one rule's finding with one fingerprint.
 type found struct {
-	rule  int
-	print string
+	rule int
+	key  string
 	// first is the worst occurrence, the earliest of those.
 	first rules.Finding
 	n     int
@@ -29,8 +29,8 @@ type sum struct {
 }
 
 type findingKey struct {
-	rule  int
-	print string
+	rule int
+	key  string
 }
 
 // before orders occurrences: the worse first, then the earlier.
@@ -52,8 +52,8 @@ func line(f *rules.Finding) uint64 {
 	return f.Frames[0]
 }
 
-func newFound(rule int, print string, f *rules.Finding) *found {
-	g := &found{rule: rule, print: print, first: *f, n: 1, conns: max(f.Conns, 1), cost: f.Cost}
+func newFound(rule int, key string, f *rules.Finding) *found {
+	g := &found{rule: rule, key: key, first: *f, n: 1, conns: max(f.Conns, 1), cost: f.Cost}
 	for _, m := range f.Measured {
 		if m.Sum {
 			g.sums = append(g.sums, sum{m.Name, micro(m.Value)})
@@ -96,7 +96,7 @@ func (c *collection) add(g *found) {
 		c.each = append(c.each, g)
 		return
 	}
-	k := findingKey{g.rule, g.print}
+	k := findingKey{g.rule, g.key}
 	if have := c.groups[k]; have != nil {
 		have.add(g, true)
 		return
@@ -124,7 +124,7 @@ func (c *collection) list(list []*rules.Rule) []Finding {
 	out := make([]Finding, 0, len(groups))
 	for _, g := range groups {
 		r := list[g.rule]
-		f := Finding{Rule: r, Finding: g.first, ConnNumber: -1, Occurrences: g.n, Connections: g.conns, Fingerprint: g.print}
+		f := Finding{Rule: r, Finding: g.first, ConnNumber: -1, Occurrences: g.n, Connections: g.conns, Fingerprint: g.key}
 		f.Cost = g.cost
 		if f.Fix == "" {
 			f.Fix = r.Doc.Fix
@@ -174,7 +174,7 @@ func (p *pending) add(g *found) {
 		if p.all {
 			break
 		}
-		if have.rule == g.rule && have.print == g.print && (have.first.Cause == g.first.Cause || len(p.list) >= maxPending) {
+		if have.rule == g.rule && have.key == g.key && (have.first.Cause == g.first.Cause || len(p.list) >= maxPending) {
 			have.add(g, false)
 			return
 		}
@@ -184,13 +184,23 @@ func (p *pending) add(g *found) {
 
 // settle applies the order of precedence and returns what stands.
 func (p *pending) settle(list []*rules.Rule, order map[string][]string) []*found {
-	var out []*found
-	for _, g := range p.list {
+	stands := make([]bool, len(p.list))
+	for i, g := range p.list {
 		code := list[g.rule].Code
-		silenced := slices.ContainsFunc(p.list, func(o *found) bool {
+		stands[i] = !slices.ContainsFunc(p.list, func(o *found) bool {
 			return slices.Contains(order[list[o.rule].Code], code) && sameCause(&o.first, &g.first)
 		})
-		if !silenced {
+	}
+	var out []*found
+	for i, g := range p.list {
+		if !stands[i] {
+			continue
+		}
+		// What only its causes kept apart is one group of one connection.
+		same := func(o *found) bool { return o.rule == g.rule && o.key == g.key }
+		if k := slices.IndexFunc(out, same); k >= 0 && !p.all {
+			out[k].add(g, false)
+		} else {
 			out = append(out, g)
 		}
 	}
