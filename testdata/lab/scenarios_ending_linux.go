@@ -25,7 +25,7 @@ func endingScenarios() []*Scenario {
 				clients = append(clients, l.Start(l.Client, l.Python("rawpeer.py", "connect", l.Server.IP4, "8080", getA, "message", "sleep:100",
 					`send:POST /slow HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 2\r\n\r\nhi`, "message", "eof")...))
 			}
-			l.Sleep(600 * time.Millisecond)
+			l.Sleep(time.Second)
 			server.Signal(how)
 			for _, c := range clients {
 				l.Wait(c)
@@ -36,19 +36,21 @@ func endingScenarios() []*Scenario {
 	}
 	slowNginx := func(l *Lab) {
 		// The slow part stands behind nginx on the same host, out of sight.
-		l.Serve(l.Server, 9000, l.Python("rawpeer.py", "listen", "127.0.0.1", "9000", "message", "sleep:1500", ok200, "close")...)
+		l.Serve(l.Server, 9000, l.Python("rawpeer.py", "listen", "127.0.0.1", "9000", "message", "sleep:2500", ok200, "close")...)
 		l.Nginx(l.Server, 8080, "", "location = /slow { proxy_pass http://127.0.0.1:9000; } location / { return 200 \"ok\\n\"; }")
 	}
 	return []*Scenario{
 		{
-			Name: "cls002-nginx-413-no-linger", Family: Firing, Rules: []string{"CLS002"}, Offload: true,
-			Title:    "nginx answers 413 and closes without reading the rest: a reset overtakes the answer",
-			Story:    "lingering_close off and a body far beyond client_max_body_size. Whether curl gets to read the 413 is a matter of luck.",
-			Programs: []string{"nginx", "curl"}, Captures: clientServer, Link: LinkConfig{Delay: 20 * time.Millisecond}, Expect: "1, severity error",
+			Name: "cls002-node-413-no-linger", Family: Firing, Rules: []string{"CLS002"},
+			Title:    "a server answers 413 and closes without reading the rest: a reset chases the answer",
+			Story:    "The client writes its body in pieces and reads only at the end; what arrives after the close is answered by a reset, which may destroy the 413 before the client's program has read it.",
+			Programs: []string{"raw-node", "raw-py"}, Captures: clientServer, Link: LinkConfig{Delay: 20 * time.Millisecond}, Expect: "1, severity error",
 			Serve: func(l *Lab) {
-				l.Nginx(l.Server, 8080, "lingering_close off; client_max_body_size 1k;", "location / { return 200 \"ok\\n\"; }")
+				l.Serve(l.Server, 8080, l.Node("rawpeer.js", "listen", "0.0.0.0", "8080", "head", `send:HTTP/1.1 413 Request Entity Too Large\r\nConnection: close\r\nContent-Length: 4\r\n\r\nbig\n`, "close")...)
 			},
-			Drive:    upload,
+			Drive: func(l *Lab) {
+				py(l, `send:POST /upload HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 80000\r\n\r\n`, "repeat:10", "fill:8000", "sleep:15", "done", "message")
+			},
 			Evidence: []Evidence{{Says: "the answer", Filter: "tcp contains \"413 Request Entity Too Large\"", AtLeast: 1}, resets("server", "8080", 1)},
 		},
 		{
@@ -131,7 +133,7 @@ func endingScenarios() []*Scenario {
 			Evidence: []Evidence{serverCloses("8080", 4), {Says: "refused afterwards", Filter: "tcp.flags.reset == 1 && tcp.flags.ack == 1 && tcp.srcport == 8080 && tcp.seq == 1 && tcp.len == 0", AtLeast: 1}},
 		},
 		{
-			Name: "cls005-go-killed", Family: Firing, Rules: []string{"CLS005"}, Link: LinkConfig{Delay: 10 * time.Millisecond},
+			Name: "cls005-python-killed", Family: Firing, Rules: []string{"CLS005"}, Link: LinkConfig{Delay: 10 * time.Millisecond},
 			Title:    "a Python server is killed with four requests in flight",
 			Story:    "SIGKILL: the kernel closes its sockets, here with FIN since everything had been read.",
 			Programs: []string{"raw-py"}, Captures: clientServer, Expect: "4 requests lost, severity error", Also: []string{"REU007"},
@@ -147,7 +149,7 @@ func endingScenarios() []*Scenario {
 			Story:    "A graceful shutdown: no new connections, but every request under way is answered first.",
 			Programs: []string{"nginx", "raw-py"}, Captures: clientServer,
 			Serve: slowNginx, Drive: inFlight(syscall.SIGQUIT),
-			Evidence: []Evidence{startLinesOn("8080", 16), closers(8)},
+			Evidence: []Evidence{{Says: "the slow answers still came", Filter: "http.response && tcp.srcport == 8080 && frame.time_relative > 2", Options: []string{"-d", "tcp.port==8080,http"}, Fields: httpFields, AtLeast: 4}, closers(8)},
 		},
 		{
 			Name: "cls006-python-drops-request", Family: Firing, Rules: []string{"CLS006"},

@@ -62,12 +62,13 @@ func latencyScenarios() []*Scenario {
 		{
 			Name: "lat001-go-nagle-nginx", Family: Firing, Rules: lat001,
 			Title:    "a Go client with Nagle switched on posts to nginx over a 30 ms path",
-			Story:    "Go sets TCP_NODELAY on every connection; this client undoes that with SetNoDelay(false) and writes head and body apart. nginx answers 201 without reading a file. The ACK delay comes on top of the round trip, so a rule must take the path's share out: at the client the ACK arrives about 70 ms after the head, at the server it leaves after 40 ms.",
+			Story:    "Go sets TCP_NODELAY on every connection; this client undoes that with SetNoDelay(false) and writes head and body apart. nginx hands requests to a Go program on its own host, once it has their bodies. The ACK delay comes on top of the round trip, so a rule must take the path's share out: at the client the ACK arrives about 70 ms after the head, at the server it leaves after 40 ms.",
 			Programs: []string{"go", "nginx"}, Captures: []Capture{{At: "client"}, {At: "middle"}, {At: "server", Format: "pcap-ns"}},
 			Link:   LinkConfig{Delay: 15 * time.Millisecond},
 			Expect: "about 6 times 40 ms on one connection",
 			Serve: func(l *Lab) {
-				l.Nginx(l.Server, 80, "", "location / { return 201 \"made\\n\"; }")
+				l.Serve(l.Server, 9000, l.Go("serve", "127.0.0.1:9000")...)
+				l.Nginx(l.Server, 80, "", "location / { proxy_pass http://127.0.0.1:9000; }")
 			},
 			Drive:    func(l *Lab) { l.Run(l.Client, l.Go("upload", l.HostPort(l.Server, 80), "8")...) },
 			Evidence: []Evidence{delayedAcks("0.035", 4), ladder(8, 16)},

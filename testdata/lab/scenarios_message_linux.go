@@ -39,6 +39,11 @@ func messageScenarios() []*Scenario {
 		return &Scenario{Name: slug, Family: Silent, SilentFor: codes, Title: title, Story: story,
 			Programs: programs, Captures: clientServer, Serve: serve, Drive: drive, Evidence: append([]Evidence{all}, evidence...)}
 	}
+	// refused marks a request Go answers with 400, close, and no length.
+	refused := func(s *Scenario) *Scenario {
+		s.Also = []string{"FRM001"}
+		return s
+	}
 	return []*Scenario{
 		fire("FRM002", "frm002-short-body", "the body ends 400 bytes before its Content-Length",
 			"A Go server promises 1000 bytes, sends 600 and closes; curl reports the transfer closed with bytes outstanding.", "1, 400 bytes missing, severity error",
@@ -65,22 +70,22 @@ func messageScenarios() []*Scenario {
 		fire("FRM004", "frm004-te-and-cl", "Transfer-Encoding and Content-Length in one response",
 			"Two answers to the question where the body ends: a proxy that believes the other one can be made to misread.", "1, severity error",
 			[]string{"raw-go", "curl"}, goRaw("head", `send:HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n`, "eof"), curl()),
-		fire("FRM004", "frm004-two-lengths", "two Content-Lengths that differ, in a request",
+		refused(fire("FRM004", "frm004-two-lengths", "two Content-Lengths that differ, in a request",
 			"A hand-written client sends both 5 and 6; the Go server refuses with 400.", "1, severity error",
 			[]string{"raw-py", "go"}, goServer,
 			func(l *Lab) {
 				py(l, `send:POST /a HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!`, "message", "eof")
-			}),
+			})),
 		quiet([]string{"FRM004"}, "frm004-silent-repeated-length", "the same Content-Length twice",
 			"Repeated but equal: odd, and without a conflict.",
-			[]string{"raw-node", "raw-py"}, nodeRaw("repeat:2", "head", `send:HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nok\n`, "done", "eof"),
-			func(l *Lab) { py(l, getA, "message", getB, "message") }),
-		fire("FRM005", "frm005-space-before-colon", "white space between field name and colon",
+			[]string{"raw-py"}, pyServer("repeat:2", "head", `send:HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nok\n`, "done", "eof"),
+			func(l *Lab) { py(l, getA, "head", "bytes:3", getB, "head", "bytes:3") }),
+		refused(fire("FRM005", "frm005-space-before-colon", "white space between field name and colon",
 			"nginx and Go refuse such a request; a lenient server in front of a strict one is an opening.", "1, severity error",
 			[]string{"raw-py", "go"}, goServer,
 			func(l *Lab) {
 				py(l, `send:GET /a HTTP/1.1\r\nHost: shop.test\r\nX-Note : odd\r\n\r\n`, "message", "eof")
-			}),
+			})),
 		fire("FRM005", "frm005-bare-lf", "lines that end in a bare LF",
 			"Read by everyone, written by nobody who knows better.", "1, severity warning",
 			[]string{"raw-node", "curl"}, nodeRaw("head", `send:HTTP/1.1 200 OK\nContent-Length: 3\n\nok\n`, "eof"), curl()),
