@@ -237,11 +237,12 @@ func reuseScenarios() []*Scenario {
 		{
 			Name: "tw002-server-holds", Family: Firing, Rules: []string{"TW002"}, Also: []string{"REU001"},
 			Title:    "the server closes first, a hundred times",
-			Story:    "urllib says close, Apache closes at once and keeps TIME_WAIT.",
-			Programs: []string{"python", "apache2"}, Captures: []Capture{{At: "client", Snaplen: heads}, {At: "server", Snaplen: heads}}, Expect: "1 server, severity info",
-			Serve: func(l *Lab) { l.Apache(l.Server, 80, nil, "") },
+			Story:    "The client says close and waits until the server has closed: nginx keeps TIME_WAIT.",
+			Programs: []string{"raw-py", "nginx"}, Captures: []Capture{{At: "client", Snaplen: heads}, {At: "server", Snaplen: heads}}, Expect: "1 server, severity info",
+			Serve: nginx,
 			Drive: func(l *Lab) {
-				l.Run(l.Client, l.Python("session.py", "urllib", l.URL(l.Server, 80, "/small.txt"), "100", "8")...)
+				l.Run(l.Client, l.Python("rawpeer.py", "connect", l.Server.IP4, "80", "connections:100", "every:8",
+					`send:GET /a HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n`, "message", "eof")...)
 			},
 			Evidence: []Evidence{handshakes(100), serverCloses("80", 100), ladder(1, 10)},
 		},
