@@ -169,8 +169,8 @@ func endingScenarios() []*Scenario {
 		{
 			Name: "cls006-node-drops-second", Family: Firing, Rules: []string{"CLS006"}, Proxied: true,
 			Title:    "a Node backend drops every second request behind haproxy",
-			Story:    "haproxy answers 502 to the client, who sees a complete response; the fault shows on the server's side only.",
-			Programs: []string{"raw-node", "haproxy", "curl"}, Captures: []Capture{{At: "proxy", Iface: "any"}, {At: "server"}}, Expect: "1 on the backend's connection, severity error",
+			Story:    "The request was not the first on its connection, so haproxy passes the close on instead of answering 502; curl connects anew and repeats the GET.",
+			Programs: []string{"raw-node", "haproxy", "curl"}, Captures: []Capture{{At: "proxy", Iface: "any"}, {At: "server"}}, Expect: "2, once on each side of haproxy, severity error",
 			Serve: func(l *Lab) {
 				l.Serve(l.Server, 8080, l.Node("rawpeer.js", "listen", "0.0.0.0", "8080", "head", ok200, "head", "sleep:40", "close")...)
 				l.HAProxy(l.Proxy, 80, "frontend f\n  bind :80\n  default_backend b\nbackend b\n  http-reuse always\n  retries 0\n  server s "+l.Server.addrOnWire(2)+":8080\n")
