@@ -159,11 +159,10 @@ func (t *Table[S]) feed(c *Conn[S], d wire.Dir, s *Segment, kind Kind) {
 	if s.Flags&wire.SYN != 0 {
 		again = x.flags&sawSYN != 0 && s.Seq == x.ISN
 		ok = again || x.syn(y, s)
-	} else {
-		if x.flags&started == 0 {
-			x.join(s)
-		}
+	} else if x.flags&started != 0 {
 		ok = x.accepts(y, s)
+	} else if ok = !x.beforeSYN(y, s); ok {
+		x.join(s)
 	}
 	seq := s.Seq // of the first byte
 	if s.Flags&wire.SYN != 0 {
@@ -299,12 +298,6 @@ func (s *Stream) syn(peer *Stream, seg *Segment) bool {
 		if ahead := s.Nxt.Sub(first); ahead < 0 || ahead > maxAhead {
 			return false
 		}
-		if s.flags&sawFIN != 0 && s.finSeq == first {
-			// A FIN before the SYN is forged or of an older connection: a
-			// client that waits for the SYN drops it (RFC 9293 §3.10.7.3).
-			s.flags &^= sawFIN | finDone
-			s.Nxt, s.Max = first, first
-		}
 	default:
 		s.flags |= started
 		s.Nxt, s.Max = first, first
@@ -327,6 +320,13 @@ func (s *Stream) syn(peer *Stream, seg *Segment) bool {
 		peer.flags |= scaled
 	}
 	return true
+}
+
+// beforeSYN reports whether a segment is a bare FIN to a client that has sent
+// its SYN and waits for the answer. It is forged, or of an older connection,
+// and the client drops it (RFC 9293 §3.10.7.3).
+func (s *Stream) beforeSYN(peer *Stream, seg *Segment) bool {
+	return seg.Flags&wire.FIN != 0 && seg.Len == 0 && peer.flags&sawSYN != 0 && s.flags&ackable == 0
 }
 
 // join begins to follow a side in mid-stream, or a side whose SYN was missed.

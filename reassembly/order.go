@@ -274,12 +274,12 @@ func (t *Table[S]) dropBeyond(x *Stream, seq wire.Seq) {
 // bytes, those already delivered left out, those not captured as a gap; or the
 // FIN.
 func (t *Table[S]) deliver(c *Conn[S], d wire.Dir, p *piece) {
-	x := &c.Streams[d]
-	sp := Span{Time: p.time, Frame: p.frame, Seq: p.seq, Ack: p.ack}
+	x, sp := &c.Streams[d], &t.span
+	*sp = Span{Time: p.time, Frame: p.frame, Seq: p.seq, Ack: p.ack}
 	if p.n == 0 {
 		x.flags |= finDone
 		x.Nxt = p.seq.Add(1)
-		t.h.FIN(c, d, &sp)
+		t.h.FIN(c, d, sp)
 		return
 	}
 	skip, n := x.Nxt.Sub(p.seq), int(p.n)
@@ -290,12 +290,12 @@ func (t *Table[S]) deliver(c *Conn[S], d wire.Dir, p *piece) {
 	have := min(len(p.bytes), n)
 	if skip < have {
 		sp.Bytes, sp.Seq = p.bytes[skip:have], p.seq.Add(skip)
-		t.h.Data(c, d, &sp)
+		t.h.Data(c, d, sp)
 		skip = have
 	}
 	if skip < n {
-		g := Gap{Len: n - skip, Cut: true, Time: p.time, Frame: p.frame, Seq: p.seq.Add(skip), Ack: p.ack}
-		t.h.Gap(c, d, &g)
+		t.lost = Gap{Len: n - skip, Cut: true, Time: p.time, Frame: p.frame, Seq: p.seq.Add(skip), Ack: p.ack}
+		t.h.Gap(c, d, &t.lost)
 	}
 }
 
@@ -426,10 +426,10 @@ func (t *Table[S]) gap(c *Conn[S], d wire.Dir, to wire.Seq, tm int64, frame uint
 	if t.Stats.FirstGap == 0 {
 		t.Stats.FirstGap = frame
 	}
-	g := Gap{Len: n, Time: tm, Frame: frame, Seq: x.Nxt}
+	t.lost = Gap{Len: n, Time: tm, Frame: frame, Seq: x.Nxt}
 	x.Nxt = to
 	x.Max = x.Max.Max(to)
-	t.h.Gap(c, d, &g)
+	t.h.Gap(c, d, &t.lost)
 	return true
 }
 
@@ -450,7 +450,7 @@ func (t *Table[S]) giveUpAll(c *Conn[S]) {
 		if to.LessEq(c.Streams[d].Nxt) {
 			d, to = d.Flip(), p.ack
 		}
-		t.giveUp(c, d, to, p.time, p.frame)
+		t.giveUp(c, d, to, p.time, p.frame) // moves on: a side that can do neither would have been drained
 	}
 }
 

@@ -267,6 +267,25 @@ func TestScripts(t *testing.T) {
 			< SA 0 1
 			> PA 4 1 MORE {new} | c:MORE
 			finish | eof`},
+		{"FIN before the SYN-ACK is not of this connection", nil, `
+			> S 0 | open
+			< FA 1 1 {oow}
+			< SA 0 1 {-}
+			> A 1 1
+			< A 1 1 OK | s:OK
+			< FA 3 1 {fin} | s-FIN
+			finish | eof`},
+		{"FIN, SYN-ACK not captured", nil, `
+			> S 0 | open
+			> A 1 1
+			> A 1 1 GET | c:GET
+			< FA 1 4 OK {new,fin} | s:OK s-FIN
+			finish | eof`},
+		{"FIN alone, SYN-ACK not captured", nil, `
+			> S 0 | open
+			> A 1 1
+			< FA 1 1 {fin} | s-FIN
+			finish | eof`},
 		{"server chooses another ISN", nil, `
 			> S 0       | open
 			< SA 0 1
@@ -723,7 +742,10 @@ func TestScripts(t *testing.T) {
 
 // checkEmpty checks that a finished table holds nothing back and that its
 // parts agree.
-func checkEmpty[S any](t testing.TB, table *Table[S]) {
+func checkEmpty[S any](t interface {
+	Errorf(string, ...any)
+	Helper()
+}, table *Table[S]) {
 	t.Helper()
 	if table.Live() != 0 {
 		t.Errorf("%d connections after the end", table.Live())
@@ -733,14 +755,14 @@ func checkEmpty[S any](t testing.TB, table *Table[S]) {
 		t.Errorf("held %d, %d of %d pieces free, oldest %d, newest %d", p.held, len(p.free), len(p.list), p.oldest, p.newest)
 	}
 	if table.lingerHead != 0 || table.lingerTail != 0 {
-		t.Error("connections linger after the end")
+		t.Errorf("connections linger after the end")
 	}
 	used := 0
 	for _, s := range table.slots {
 		if s.ref != 0 {
 			used++
 			if s.ref&isTomb == 0 {
-				t.Error("a slot refers to a closed connection")
+				t.Errorf("a slot refers to a closed connection")
 			}
 		}
 	}

@@ -83,6 +83,10 @@ type Table[S any] struct {
 	lingerHead, lingerTail uint32
 	tombs                  tombRing
 	pieces                 piecePool
+
+	// What the handler is lent. Locals would be allocated for each call.
+	span Span
+	lost Gap
 }
 
 // slot is an entry of the hash table. Reference 0 is an empty slot; the top
