@@ -11,8 +11,9 @@ import (
 
 // found is the occurrences of one rule's finding with one fingerprint.
 type found struct {
-	rule int
-	key  string
+	rule       int
+	key        string
+	suppressed int
 	// first is the worst occurrence, the earliest of those.
 	first rules.Finding
 	n     int
@@ -29,8 +30,9 @@ type sum struct {
 }
 
 type findingKey struct {
-	rule int
-	key  string
+	rule       int
+	key        string
+	suppressed int
 }
 
 // before orders occurrences: the worse first, then the earlier.
@@ -52,14 +54,19 @@ func line(f *rules.Finding) uint64 {
 	return f.Frames[0]
 }
 
-func newFound(rule int, key string, f *rules.Finding) *found {
-	g := &found{rule: rule, key: key, first: *f, n: 1, conns: max(f.Conns, 1), cost: f.Cost}
+func newFound(rule int, key string, suppressed int, f *rules.Finding) *found {
+	g := &found{rule: rule, key: key, suppressed: suppressed, first: *f, n: 1, conns: max(f.Conns, 1), cost: f.Cost}
 	for _, m := range f.Measured {
 		if m.Sum {
 			g.sums = append(g.sums, sum{m.Name, micro(m.Value)})
 		}
 	}
 	return g
+}
+
+// alike reports whether g and o belong into one group.
+func (g *found) alike(o *found) bool {
+	return g.rule == o.rule && g.key == o.key && g.suppressed == o.suppressed
 }
 
 func micro(v float64) int64 { return int64(math.Round(v * 1e6)) }
@@ -96,7 +103,7 @@ func (c *collection) add(g *found) {
 		c.each = append(c.each, g)
 		return
 	}
-	k := findingKey{g.rule, g.key}
+	k := findingKey{g.rule, g.key, g.suppressed}
 	if have := c.groups[k]; have != nil {
 		have.add(g, true)
 		return
@@ -124,7 +131,8 @@ func (c *collection) list(list []*rules.Rule) []Finding {
 	out := make([]Finding, 0, len(groups))
 	for _, g := range groups {
 		r := list[g.rule]
-		f := Finding{Rule: r, Finding: g.first, ConnNumber: -1, Occurrences: g.n, Connections: g.conns, Fingerprint: g.key}
+		f := Finding{Rule: r, Finding: g.first, ConnNumber: -1, Occurrences: g.n, Connections: g.conns, Fingerprint: g.key,
+			Suppressed: g.suppressed}
 		f.Cost = g.cost
 		if f.Fix == "" {
 			f.Fix = r.Doc.Fix
@@ -143,7 +151,7 @@ func (c *collection) list(list []*rules.Rule) []Finding {
 	}
 	slices.SortFunc(out, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(line(&a.Finding), line(&b.Finding)), strings.Compare(a.Rule.Code, b.Rule.Code),
-			strings.Compare(a.Fingerprint, b.Fingerprint), slices.Compare(a.Frames, b.Frames), strings.Compare(a.Message, b.Message))
+			strings.Compare(a.Fingerprint, b.Fingerprint), cmp.Compare(a.Suppressed, b.Suppressed), slices.Compare(a.Frames, b.Frames), strings.Compare(a.Message, b.Message))
 	})
 	return out
 }
@@ -174,7 +182,7 @@ func (p *pending) add(g *found) {
 		if p.all {
 			break
 		}
-		if have.rule == g.rule && have.key == g.key && (have.first.Cause == g.first.Cause || len(p.list) >= maxPending) {
+		if have.alike(g) && (have.first.Cause == g.first.Cause || len(p.list) >= maxPending) {
 			have.add(g, false)
 			return
 		}
@@ -197,7 +205,7 @@ func (p *pending) settle(list []*rules.Rule, order map[string][]string) []*found
 			continue
 		}
 		// What only its causes kept apart is one group of one connection.
-		same := func(o *found) bool { return o.rule == g.rule && o.key == g.key }
+		same := func(o *found) bool { return o.alike(g) }
 		if k := slices.IndexFunc(out, same); k >= 0 && !p.all {
 			out[k].add(g, false)
 		} else {

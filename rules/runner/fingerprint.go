@@ -19,7 +19,7 @@ const ephemeral = 32768
 // traffic is recorded again: rule, server or host, method, route shape, side.
 func fingerprint(r *rules.Rule, f *rules.Finding) string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{
-		r.Code, endpoint(f), f.Method, route(f.Target), f.Side, f.Shape}, "\x00")))
+		r.Code, endpoint(f), f.Method, Route(f.Target), f.Side, f.Shape}, "\x00")))
 	return hex.EncodeToString(sum[:8])
 }
 
@@ -44,9 +44,9 @@ func endpoint(f *rules.Finding) string {
 	return f.Server.String()
 }
 
-// route returns the shape of a request target: no query, and "*" for the path
+// Route returns the shape of a request target: no query, and "*" for the path
 // segments that look like numbers or identifiers.
-func route(target string) string {
+func Route(target string) string {
 	if i := strings.Index(target, "://"); i >= 0 && i < 10 {
 		if j := strings.IndexByte(target[i+3:], '/'); j >= 0 {
 			target = target[i+3+j:]

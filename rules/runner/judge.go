@@ -277,7 +277,14 @@ func (j *judge) report(i int, f rules.Finding) {
 			f.Server = r.Server
 		}
 	}
-	g := newFound(i, fingerprint(j.opts.Rules[i], &f), &f)
+	suppressed := 0
+	if j.opts.Adjust != nil {
+		var keep bool
+		if suppressed, keep = j.opts.Adjust(j.opts.Rules[i], &f); !keep {
+			return
+		}
+	}
+	g := newFound(i, fingerprint(j.opts.Rules[i], &f), suppressed, &f)
 	if j.cur == nil {
 		j.found.add(g)
 		return

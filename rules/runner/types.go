@@ -18,6 +18,11 @@ type Options struct {
 	Workers int
 	// All keeps each occurrence as a finding of its own.
 	All bool
+	// Adjust, if set, has the last word on each occurrence: it may change the
+	// severity, drops the finding by returning false, or returns the number,
+	// from 1, of what suppresses it. It is called from several goroutines and
+	// must depend on its arguments alone.
+	Adjust func(*rules.Rule, *rules.Finding) (suppressed int, keep bool)
 	// HTTPPorts limits HTTP/1.x recognition to connections of these server
 	// ports; empty: recognised by content on any port.
 	HTTPPorts []uint16
@@ -57,4 +62,7 @@ type Finding struct {
 	Occurrences int
 	Connections int // distinct connections
 	Fingerprint string
+	// Suppressed is what Options.Adjust returned, 0 for a finding that stands.
+	// Alike findings of which some are suppressed make two groups.
+	Suppressed int
 }
