@@ -23,7 +23,7 @@ type Aggregate[F any, K comparable, A any] interface {
 
 // Fact is what an aggregate can be made of.
 type Fact interface {
-	*lifecycle.Conn | *TransactionFact | *TurnFact | *hop.Sighting
+	*lifecycle.Conn | *TransactionFact | *TurnFact | *hop.Sighting | *UsageFact
 }
 
 // TransactionFact is a transaction with the connection it ran on. It is
@@ -40,6 +40,16 @@ type TurnFact struct {
 	Conn *lifecycle.Conn
 }
 
+// UsageFact is what a connection is used for, and its end: a transaction that
+// is over, a turn that is over where transactions cannot be read (TLS, or heads
+// cut by the snapshot length), or with neither the end of the connection. It is
+// borrowed: valid until Add returns.
+type UsageFact struct {
+	Transaction *http1.Transaction // nil but at the end of a transaction
+	Turn        *timing.Turn       // nil but at the end of such a turn
+	Conn        *lifecycle.Conn    // as known then
+}
+
 // Grouping is an aggregate whose types are erased. It makes the empty values
 // that shards fill.
 type Grouping interface {
@@ -50,8 +60,8 @@ type Grouping interface {
 type Grouper interface {
 	// Wants reports which facts Add takes.
 	Wants() FactKind
-	// Add takes a *lifecycle.Conn, *TransactionFact, *TurnFact or *hop.Sighting, as
-	// Wants says.
+	// Add takes a *lifecycle.Conn, *TransactionFact, *TurnFact, *hop.Sighting or
+	// *UsageFact, as Wants says.
 	Add(fact any)
 	// Merge takes over the values of another Grouper of the same rule.
 	Merge(Grouper)
@@ -68,6 +78,7 @@ const (
 	TransactionFacts
 	TurnFacts
 	SightingFact
+	UsageFacts
 )
 
 // GroupBy erases the types of an aggregate.
@@ -95,6 +106,8 @@ func (g *grouper[F, K, A]) Wants() FactKind {
 		return TransactionFacts
 	case *TurnFact:
 		return TurnFacts
+	case *UsageFact:
+		return UsageFacts
 	}
 	return SightingFact
 }
@@ -116,4 +129,13 @@ func (g *grouper[F, K, A]) Judge(p *Pass) {
 	for k, v := range g.values {
 		g.agg.Judge(p, k, v)
 	}
+}
+
+// ValuesOf returns the values of a Grouper by key, nil if its aggregate has
+// other types. The map is the Grouper's own.
+func ValuesOf[F Fact, K comparable, A any](g Grouper) map[K]A {
+	if own, ok := g.(*grouper[F, K, A]); ok {
+		return own.values
+	}
+	return nil
 }

@@ -130,6 +130,10 @@ type Finding struct {
 	Cause uint64 // frame of the event on the wire that caused it, 0 if it has none: findings of one connection with one cause compete
 	Shape string // more of the fingerprint than subject and side, e.g. a field's name
 	Once  bool   // at most one finding of this rule a connection
+	// Covers lists connections, by first frame and in ascending order, that a
+	// finding across connections explains: what the rules that this one
+	// silences found on them is left out.
+	Covers []uint64
 }
 
 // Measure is a measured figure.

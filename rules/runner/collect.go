@@ -220,3 +220,67 @@ func (p *pending) settle(list []*rules.Rule, order map[string][]string) []*found
 func sameCause(a, b *rules.Finding) bool {
 	return a.Cause == b.Cause || a.Cause == 0 || b.Cause == 0
 }
+
+// maxHeld bounds the findings of a held.
+const maxHeld = 1 << 14
+
+// held keeps the findings about connections that a finding across connections
+// may explain until that is judged: those of the connections that began first,
+// whatever the shards.
+type held struct{ list []*found }
+
+// add takes a finding. What is too much goes to c, where it stands.
+func (h *held) add(g *found, c *collection) {
+	i, _ := slices.BinarySearchFunc(h.list, g, inOrder)
+	if len(h.list) >= maxHeld {
+		last := h.list[len(h.list)-1]
+		if i == len(h.list) {
+			c.add(g)
+			return
+		}
+		c.add(last)
+		h.list = h.list[:len(h.list)-1]
+	}
+	h.list = slices.Insert(h.list, i, g)
+}
+
+func inOrder(a, b *found) int {
+	return cmp.Or(cmp.Compare(a.first.Conn, b.first.Conn), cmp.Compare(a.rule, b.rule),
+		cmp.Compare(a.key, b.key), cmp.Compare(a.first.Cause, b.first.Cause))
+}
+
+// across settles findings across connections by the order of precedence, among
+// those of the same client and server, and takes in what stands of them and of
+// what they may explain.
+func (c *collection) across(list []*found, h *held, opts *Options) {
+	order := func(g *found) []string { return opts.Precedence[opts.Rules[g.rule].Code] }
+	code := func(g *found) string { return opts.Rules[g.rule].Code }
+	for _, g := range list {
+		silenced := slices.ContainsFunc(list, func(o *found) bool {
+			return slices.Contains(order(o), code(g)) && sameEnds(&o.first, &g.first)
+		})
+		if !silenced {
+			c.add(g)
+		}
+	}
+	for _, g := range h.list {
+		explained := slices.ContainsFunc(list, func(o *found) bool {
+			if !slices.Contains(order(o), code(g)) {
+				return false
+			}
+			_, ok := slices.BinarySearch(o.first.Covers, g.first.Conn)
+			return ok
+		})
+		if !explained {
+			c.add(g)
+		}
+	}
+	h.list = nil
+}
+
+// sameEnds reports whether two findings are about the same client and server;
+// one that names no client is about all of its server's.
+func sameEnds(a, b *rules.Finding) bool {
+	return a.Server == b.Server &&
+		(a.Client.Addr() == b.Client.Addr() || !a.Client.IsValid() || !b.Client.IsValid())
+}

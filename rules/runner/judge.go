@@ -2,6 +2,7 @@ package runner
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/connlint/connlint/analyzers"
 	"github.com/connlint/connlint/analyzers/hop"
@@ -20,11 +21,15 @@ type judge struct {
 
 	passes   []rules.Pass // one a rule
 	found    collection
+	held     held            // what a finding across connections may explain
+	across   []*found        // findings across connections
 	groupers []rules.Grouper // by rule, nil without an aggregate
 	conns    []rules.Grouper // those that take connections
 	trans    []rules.Grouper // those that take transactions
 	turns    []rules.Grouper // those that take turns
 	hops     []rules.Grouper // those that take sightings
+	uses     []rules.Grouper // those that take usage
+	extra    []rules.Grouper // of Options.Groups
 
 	pend []pending // by a connection's Tag; 0 is unused
 	free []uint32
@@ -73,19 +78,24 @@ func newJudge(opts *Options) *judge {
 		}
 		g := r.Group(opts.Config).New()
 		j.groupers[i] = g
-		switch g.Wants() {
-		case rules.ConnFact:
-			j.conns = append(j.conns, g)
-		case rules.TransactionFacts:
-			j.trans = append(j.trans, g)
-		case rules.TurnFacts:
-			j.turns = append(j.turns, g)
-		case rules.SightingFact:
-			j.hops = append(j.hops, g)
-		}
+		j.feeds(g)
+	}
+	for _, group := range opts.Groups {
+		g := group.New()
+		j.extra = append(j.extra, g)
+		j.feeds(g)
 	}
 	j.track = analyzers.NewTracker(j.facts(), j.trackerOptions())
 	return j
+}
+
+// feeds puts g on the list of those that take its kind of fact.
+func (j *judge) feeds(g rules.Grouper) {
+	list := map[rules.FactKind]*[]rules.Grouper{
+		rules.ConnFact: &j.conns, rules.TransactionFacts: &j.trans, rules.TurnFacts: &j.turns,
+		rules.SightingFact: &j.hops, rules.UsageFacts: &j.uses,
+	}[g.Wants()]
+	*list = append(*list, g)
 }
 
 func (j *judge) trackerOptions() analyzers.Options {
@@ -105,7 +115,7 @@ func (j *judge) facts() analyzers.Facts {
 	if len(j.head) > 0 {
 		f.Head = j.onHead
 	}
-	if len(j.transaction) > 0 || len(j.trans) > 0 {
+	if len(j.transaction) > 0 || len(j.trans) > 0 || len(j.uses) > 0 {
 		f.Transaction = j.onTransaction
 	}
 	if len(j.anomaly) > 0 {
@@ -114,7 +124,7 @@ func (j *judge) facts() analyzers.Facts {
 	if len(j.stall) > 0 {
 		f.Stall = j.onStall
 	}
-	if len(j.turn) > 0 || len(j.turns) > 0 {
+	if len(j.turn) > 0 || len(j.turns) > 0 || len(j.uses) > 0 {
 		f.Turn = j.onTurn
 	}
 	if len(j.hops) > 0 {
@@ -161,6 +171,15 @@ func (j *judge) onTransaction(c *analyzers.Conn, t *http1.Transaction) {
 			g.Add(&f)
 		}
 	}
+	if len(j.uses) > 0 {
+		j.use(rules.UsageFact{Transaction: t, Conn: j.record()})
+	}
+}
+
+func (j *judge) use(f rules.UsageFact) {
+	for _, g := range j.uses {
+		g.Add(&f)
+	}
 }
 
 func (j *judge) onAnomaly(c *analyzers.Conn, a *http1.Anomaly, t *http1.Transaction) {
@@ -188,6 +207,11 @@ func (j *judge) onTurn(c *analyzers.Conn, t *timing.Turn) {
 			g.Add(&f)
 		}
 	}
+	if len(j.uses) > 0 {
+		if r := j.record(); r.Missing&(lifecycle.Encrypted|lifecycle.SnapCut) != 0 {
+			j.use(rules.UsageFact{Turn: t, Conn: r})
+		}
+	}
 }
 
 func (j *judge) onWindow(c *analyzers.Conn, w *timing.Closure, inside bool, t *http1.Transaction) {
@@ -213,6 +237,7 @@ func (j *judge) onClosed(c *analyzers.Conn, r *lifecycle.Conn) {
 		for _, g := range j.conns {
 			g.Add(r)
 		}
+		j.use(rules.UsageFact{Conn: r})
 	}
 	var p *pending
 	if tag := c.State.Tag; tag != 0 {
@@ -224,7 +249,11 @@ func (j *judge) onClosed(c *analyzers.Conn, r *lifecycle.Conn) {
 	if p != nil {
 		if !c.State.Twin {
 			for _, g := range p.settle(j.opts.Rules, j.opts.Precedence) {
-				j.found.add(g)
+				if j.coverable(g) {
+					j.held.add(g, &j.found)
+				} else {
+					j.found.add(g)
+				}
 			}
 		}
 		*p = pending{}
@@ -286,7 +315,7 @@ func (j *judge) report(i int, f rules.Finding) {
 	}
 	g := newFound(i, fingerprint(j.opts.Rules[i], &f), suppressed, &f)
 	if j.cur == nil {
-		j.found.add(g)
+		j.across = append(j.across, g)
 		return
 	}
 	s := &j.cur.State
@@ -303,9 +332,26 @@ func (j *judge) report(i int, f rules.Finding) {
 	j.pend[s.Tag].add(g)
 }
 
+// coverable reports whether a finding about a connection can be explained by
+// one across connections.
+func (j *judge) coverable(g *found) bool {
+	for i, r := range j.opts.Rules {
+		if j.groupers[i] != nil && slices.Contains(j.opts.Precedence[r.Code], j.opts.Rules[g.rule].Code) {
+			return true
+		}
+	}
+	return false
+}
+
 // merge takes over what another shard's judge found.
 func (j *judge) merge(o *judge) {
 	j.found.merge(&o.found)
+	for _, g := range o.held.list {
+		j.held.add(g, &j.found)
+	}
+	for i, g := range j.extra {
+		g.Merge(o.extra[i])
+	}
 	for i, g := range j.groupers {
 		if g != nil {
 			g.Merge(o.groupers[i])

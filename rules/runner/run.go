@@ -120,6 +120,8 @@ func conclude(info capture.Info, totals shard.Totals, err error, judges []*judge
 			r.Capture(p, facts)
 		}
 	}
+	total.found.across(total.across, &total.held, opts)
+	res.Groups = total.extra
 	for a, n := range total.abstains {
 		name := opts.Rules[a.rule].Name
 		if res.Abstained[name] == nil {

@@ -26,6 +26,9 @@ type Options struct {
 	// HTTPPorts limits HTTP/1.x recognition to connections of these server
 	// ports; empty: recognised by content on any port.
 	HTTPPorts []uint16
+	// Groups are aggregates to fill besides those of the rules; they are not
+	// judged.
+	Groups []rules.Grouping
 	// Progress, if set, is called now and then with the bytes read and the
 	// size of the source in bytes (-1 if unknown), from Run's goroutine.
 	Progress func(read, size int64)
@@ -46,6 +49,7 @@ type Result struct {
 	Skipped   map[string]uint64            // packets left out, by reason
 	Abstained map[string]map[string]uint64 // rule name → reason → connections not judged
 	Findings  []Finding                    // sorted by first frame, then code, then fingerprint
+	Groups    []rules.Grouper              // as in Options, filled
 	// Err says why the capture could not be read, or not to its end. What was
 	// read before is in the other fields.
 	Err error
