@@ -103,6 +103,12 @@ type Tracker struct {
 	turn  timing.Turn
 	shut  timing.Closure
 	rec   lifecycle.Conn
+
+	// Of the connection that is being closed: its outstanding requests, with
+	// their words in one buffer.
+	lost      []lifecycle.Lost
+	lostCount int
+	words     []byte
 }
 
 // NewTracker returns a Tracker that hands facts to f.
@@ -131,6 +137,21 @@ func (t *Tracker) record(c *Conn, why reassembly.CloseReason, live bool) {
 	if s.HTTP.Doubts()&(http1.NotFramed|http1.TooDeep) != 0 {
 		t.rec.Missing |= lifecycle.BadFraming
 	}
+	t.rec.Lost, t.rec.LostCount = t.lost, t.lostCount
+}
+
+// lose notes a request that the end of its connection left outstanding.
+func (t *Tracker) lose(tr *http1.Transaction) {
+	if t.lostCount++; t.lostCount > lifecycle.MaxLost {
+		return
+	}
+	keep := func(b []byte) []byte {
+		n := len(t.words)
+		t.words = append(t.words, b...)
+		return t.words[n:len(t.words):len(t.words)]
+	}
+	t.lost = append(t.lost, lifecycle.Lost{Index: tr.Index, Method: tr.Method, MethodName: keep(tr.MethodName), Target: keep(tr.Target),
+		Bits: tr.Req.Bits, First: tr.Req.First, Answering: tr.Resp.First.Frame != 0})
 }
 
 // Segment implements reassembly.Handler.
@@ -354,7 +375,8 @@ func (t *Tracker) Close(c *Conn, why reassembly.CloseReason) (memo uint8) {
 	client, _ := s.Life.Client()
 	memo = r.Memo(client)
 	s.hops.Close(&t.hops)
-	s.Life.Release(&t.pool)
+	s.Life.Release(&t.pool, c.ID)
+	t.lost, t.lostCount, t.words = t.lost[:0], 0, t.words[:0]
 	return memo
 }
 
@@ -383,6 +405,14 @@ func (k sink) Done(tr *http1.Transaction) {
 	t := k.t
 	if tr.Outcome == http1.Answered {
 		defer t.cur.State.Life.Answered(tr) // until then its predecessor is the last
+	}
+	switch tr.Outcome {
+	case http1.Unanswered, http1.Incomplete, http1.Open:
+		t.lose(tr)
+	case http1.Unsolicited:
+		if !t.cur.State.HTTP.Abstains() {
+			t.cur.State.Life.Unsolicited(&t.pool, t.cur.ID, tr)
+		}
 	}
 	if t.cur.State.Twin {
 		return

@@ -475,7 +475,9 @@ func (s *Session) flushJunk(e *Env, side Side) {
 			t = s.head
 		}
 	} else {
-		if s.tail != nil && s.tail.Req.First == d.buf.at {
+		// A bad request line is its own transaction's; extra bytes are the
+		// fault of the request before them.
+		if s.tail != nil && (s.tail.Req.First == d.buf.at || k == ExtraBytes && s.tail.Req.Complete) {
 			t = s.tail
 		}
 		s.synced = false

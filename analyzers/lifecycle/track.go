@@ -33,6 +33,7 @@ type State struct {
 	clientDir wire.Dir
 	clientBy  roleBy
 	syns      [2]uint8
+	stray     bool // the pool has an Unsolicited of it
 }
 
 // roleBy says how it is known who the client is.
@@ -75,6 +76,7 @@ type Pool struct {
 	free  []uint32
 	idle  []afterIdle
 	spare []uint32
+	stray map[uint64]Unsolicited // by first frame of the connection
 }
 
 func (p *Pool) getIdle() uint32 {
@@ -103,8 +105,13 @@ func (p *Pool) get() uint32 {
 	return uint32(len(p.list) - 1)
 }
 
-// Release gives back what the connection took from the pool.
-func (s *State) Release(p *Pool) {
+// Release gives back what the connection, whose first frame is id, took from
+// the pool.
+func (s *State) Release(p *Pool, id uint64) {
+	if s.stray {
+		delete(p.stray, id)
+		s.stray = false
+	}
 	if s.closing != 0 {
 		p.list[s.closing] = closing{}
 		p.free = append(p.free, s.closing)
@@ -127,6 +134,20 @@ func (s *State) Answered(t *http1.Transaction) {
 	s.last = Exchange{Index: t.Index, ReqBits: t.Req.Bits, RespBits: t.Resp.Bits, ReqStart: t.Req.First, ReqEnd: t.Req.Last,
 		RespStart: t.Resp.First, RespEnd: t.Resp.Last, KeepAliveTimeout: t.Resp.KeepAliveTimeout, KeepAliveMax: t.Resp.KeepAliveMax,
 		Status: t.Resp.Status, ReqVersion: t.Req.Version, Version: t.Resp.Version, Framing: t.Resp.Framing, Method: t.Method}
+}
+
+// Unsolicited takes in a response that no request was outstanding for, on the
+// connection whose first frame is id.
+func (s *State) Unsolicited(p *Pool, id uint64, t *http1.Transaction) {
+	if p.stray == nil {
+		p.stray = map[uint64]Unsolicited{}
+	}
+	s.stray = true
+	u := p.stray[id]
+	if u.Count++; u.Count == 1 {
+		u.First, u.Last, u.Bits, u.Status, u.Before = t.Resp.First, t.Resp.Last, t.Resp.Bits, t.Resp.Status, s.last
+	}
+	p.stray[id] = u
 }
 
 // silence follows what comes after a time without any segment.
@@ -269,6 +290,9 @@ func Record[S any](s *State, p *Pool, conn *reassembly.Conn[S], why reassembly.C
 			Retransmits: int(a.resends), LastSent: a.resent.full(conn.ID), Spoke: a.spoke}
 	}
 	c.Before = before(conn.Prev, cd)
+	if s.stray {
+		c.Unsolicited = p.stray[conn.ID]
+	}
 	if conn.MidStream() {
 		c.Missing |= MidStream
 	}

@@ -102,6 +102,28 @@ type AfterIdle struct {
 	Spoke bool
 }
 
+// Unsolicited describes responses that no request was outstanding for.
+type Unsolicited struct {
+	Count       int        // 0 for none; what follows is about the first
+	First, Last http1.Mark // its first byte, and its end as far as it was seen
+	Before      Exchange   // the last answered transaction before it
+	Bits        http1.Bits
+	Status      uint16
+}
+
+// MaxLost is how many requests of Conn.Lost are described.
+const MaxLost = 16
+
+// Lost is a request that was outstanding when its connection ended.
+type Lost struct {
+	Index              uint32 // of its transaction
+	Method             http1.Method
+	MethodName, Target []byte // as sent, borrowed
+	Bits               http1.Bits
+	First              http1.Mark // first byte of the request
+	Answering          bool       // its final response had begun
+}
+
 // MinIdle is the shortest silence that AfterIdle looks behind.
 const MinIdle = time.Second
 
@@ -157,8 +179,15 @@ type Conn struct {
 	// LongestIdle is the longest time without any segment.
 	LongestIdle time.Duration
 	// AfterIdle is the latest data after silence, unless it was acknowledged.
-	AfterIdle AfterIdle
-	Before    Before
+	AfterIdle   AfterIdle
+	Before      Before
+	Unsolicited Unsolicited
+	// Lost holds the requests outstanding at the end, oldest first, at most
+	// MaxLost, and LostCount is how many there were. Lost is borrowed: valid
+	// until the function given the record returns. Both are for rules about a
+	// connection's end; before that they are incomplete.
+	Lost      []Lost
+	LostCount int
 }
 
 // HoldsTimeWait reports whether that side holds TIME_WAIT after the
