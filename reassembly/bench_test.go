@@ -195,8 +195,7 @@ func TestCaps(t *testing.T) {
 		table.Feed(&s)
 	}
 	for i := range 11 {
-		key, _ := segs[i].Flow.Canonical()
-		if _, ok := table.find(&key, uint32(segs[i].Hash>>32)); ok != (i > 0) {
+		if _, _, ok := table.find(&segs[i].Flow, uint32(segs[i].Hash>>32)); ok != (i > 0) {
 			t.Errorf("connection %d is there: %t", i, ok)
 		}
 	}

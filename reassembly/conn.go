@@ -35,21 +35,23 @@ import (
 // Conn is one TCP connection. It lives in its table; pointers to it are valid
 // until the handler's Close returns.
 type Conn[S any] struct {
-	Key wire.Flow // canonical: direction 0 runs from Key.Src to Key.Dst
-	ID  uint64    // frame number of its first segment
-	// Start and Last are the capture times of the first and the latest
-	// segment, nanoseconds since 1970-01-01 UTC.
-	Start, Last int64
-	LastFrame   uint64    // frame number of its latest segment
-	Streams     [2]Stream // by direction
-	Prev        Prev      // the connection before it on the same addresses and ports
-	State       S
+	Key   wire.Flow // canonical: direction 0 runs from Key.Src to Key.Dst
+	flags connFlags
+	hash  uint32
+	ref   uint32 // its index in the table
+	// Last is the latest capture time of its segments, nanoseconds since
+	// 1970-01-01 UTC.
+	Last      int64
+	LastFrame uint64    // frame number of the segment taken last
+	Streams   [2]Stream // by direction
 
-	endAt      int64 // capture time at which a lingering connection is over
-	hash       uint32
-	ref        uint32 // its index in the table
+	// From here on what not every segment touches.
+	Start      int64  // capture time of its first segment
+	ID         uint64 // frame number of its first segment
+	Prev       Prev   // the connection before it on the same addresses and ports
+	endAt      int64  // capture time at which a lingering connection is over
 	next, prev uint32 // in the list of lingering connections
-	flags      connFlags
+	State      S
 }
 
 // Prev is what is remembered of the connection that used the same addresses
@@ -132,7 +134,6 @@ const (
 	started             // Nxt is valid
 	ackable             // Acked is valid
 	sawFIN              // finSeq is valid
-	finDone             // its FIN was delivered
 	scaled              // both SYNs carried the window scale option
 	based               // ISN is known or guessed
 )

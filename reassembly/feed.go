@@ -18,8 +18,7 @@ const (
 func (t *Table[S]) Feed(s *Segment) {
 	t.Stats.Segments++
 	t.tell(s.Time)
-	key, d := s.Flow.Canonical()
-	c, kind := t.lookup(&key, d, s)
+	c, d, kind := t.lookup(s)
 	if c == nil {
 		t.Stats.Late++
 		return
@@ -47,15 +46,15 @@ func (t *Table[S]) Feed(s *Segment) {
 	}
 }
 
-// lookup returns the connection that s belongs to, which may begin with it;
-// nil for a segment that comes after the end of its connection. Whether a
+// lookup returns the connection that s belongs to, which may begin with it,
+// and which way s goes along it; nil for a segment that comes after the end of its connection. Whether a
 // connection is over is judged by its own segments' times, so that it does not
 // depend on what else is in the table.
-func (t *Table[S]) lookup(key *wire.Flow, d wire.Dir, s *Segment) (*Conn[S], Kind) {
+func (t *Table[S]) lookup(s *Segment) (*Conn[S], wire.Dir, Kind) {
 	// The lower half chose the shard.
 	hash := uint32(s.Hash >> 32)
 	var prev Prev
-	i, ok := t.find(key, hash)
+	i, d, ok := t.find(&s.Flow, hash)
 	if ok && t.slots[i].ref&isTomb == 0 {
 		c := t.at(t.slots[i].ref)
 		switch {
@@ -67,29 +66,30 @@ func (t *Table[S]) lookup(key *wire.Flow, d wire.Dir, s *Segment) (*Conn[S], Kin
 		case c.replacedBy(s, d):
 			prev = t.close(c, TupleReused)
 		default:
-			return c, 0
+			return c, d, 0
 		}
-		i, ok = t.find(key, hash)
+		i, d, ok = t.find(&s.Flow, hash)
 	}
 	if ok {
 		b := t.tombs.at(t.slots[i].ref &^ isTomb)
 		if s.Time < b.until {
 			if !b.begins(s, d) {
-				return nil, 0
+				return nil, d, 0
 			}
 			prev = b.prev
 		}
 		b.slotd = false
 		t.remove(i)
-		i, _ = t.find(key, hash)
+		i, _, _ = t.find(&s.Flow, hash)
 	}
 	if t.live >= t.opts.MaxConns {
 		t.makeRoom()
-		i, _ = t.find(key, hash)
+		i, _, _ = t.find(&s.Flow, hash)
 	}
-	c := t.open(i, key, hash, s)
+	key, d := s.Flow.Canonical()
+	c := t.open(i, &key, hash, s)
 	c.Prev = prev
-	return c, First
+	return c, d, First
 }
 
 // begins reports whether s starts another connection on the addresses of an

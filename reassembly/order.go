@@ -106,19 +106,18 @@ func (pool *piecePool) put(i uint32) {
 // them back.
 func (t *Table[S]) data(c *Conn[S], d wire.Dir, s *Segment, seq wire.Seq, fin bool) {
 	x, y := &c.Streams[d], &c.Streams[d.Flip()]
-	p := piece{n: int32(s.Len), seq: seq, ack: s.Ack, acks: s.Flags&wire.ACK != 0,
-		time: s.Time, frame: s.Frame, bytes: s.Payload}
-	if x.pend == 0 && seq.LessEq(x.Nxt) && y.allows(&p) {
+	acks := s.Flags&wire.ACK != 0
+	if x.pend == 0 && seq.LessEq(x.Nxt) && y.allows(s.Ack, acks) {
+		t.span = Span{Time: s.Time, Frame: s.Frame, Ack: s.Ack}
 		if s.Len > 0 {
-			t.deliver(c, d, &p)
+			t.deliver(c, d, seq, s.Len, s.Payload)
 		}
 		if fin && x.finSeq == x.Nxt {
-			p.seq, p.n = x.finSeq, 0
-			t.deliver(c, d, &p)
+			t.deliverFIN(c, d)
 		}
 		return
 	}
-	p.conn = c.ref
+	p := piece{conn: c.ref, n: int32(s.Len), seq: seq, ack: s.Ack, acks: acks, time: s.Time, frame: s.Frame, bytes: s.Payload}
 	t.hold(x, &p, fin)
 	if int(x.pendCost) > t.opts.MaxHeldByConn {
 		t.Stats.HeldTooMuch++
@@ -130,10 +129,10 @@ func (t *Table[S]) data(c *Conn[S], d wire.Dir, s *Segment, seq wire.Seq, fin bo
 	}
 }
 
-// allows reports whether a piece of the other side may be delivered: all of s
-// that it acknowledges has been, as far as that is known to exist.
-func (s *Stream) allows(p *piece) bool {
-	return !p.acks || p.ack.LessEq(s.Nxt) || !s.hole() || s.Acked.Less(p.ack) || p.ack.Sub(s.Nxt) > maxAhead
+// allows reports whether bytes of the other side that acknowledge ack may be
+// delivered: all of s up to there has been, as far as that is known to exist.
+func (s *Stream) allows(ack wire.Seq, acks bool) bool {
+	return !acks || ack.LessEq(s.Nxt) || !s.hole() || s.Acked.Less(ack) || ack.Sub(s.Nxt) > maxAhead
 }
 
 // hold keeps copies of those bytes of p that are neither delivered nor held
@@ -270,33 +269,35 @@ func (t *Table[S]) dropBeyond(x *Stream, seq wire.Seq) {
 	x.pendLast = last
 }
 
-// deliver hands a piece that begins at or before Nxt to the handler: its
-// bytes, those already delivered left out, those not captured as a gap; or the
-// FIN.
-func (t *Table[S]) deliver(c *Conn[S], d wire.Dir, p *piece) {
+// deliver hands n bytes that begin at or before Nxt to the handler, those
+// already delivered left out, those not captured as a gap. Time, frame and
+// acknowledgement stand in t.span.
+func (t *Table[S]) deliver(c *Conn[S], d wire.Dir, seq wire.Seq, n int, b []byte) {
 	x, sp := &c.Streams[d], &t.span
-	*sp = Span{Time: p.time, Frame: p.frame, Seq: p.seq, Ack: p.ack}
-	if p.n == 0 {
-		x.flags |= finDone
-		x.Nxt = p.seq.Add(1)
-		t.h.FIN(c, d, sp)
-		return
-	}
-	skip, n := x.Nxt.Sub(p.seq), int(p.n)
+	skip := x.Nxt.Sub(seq)
 	if skip >= n {
 		return
 	}
-	x.Nxt = p.end()
-	have := min(len(p.bytes), n)
+	x.Nxt = seq.Add(n)
+	have := min(len(b), n)
 	if skip < have {
-		sp.Bytes, sp.Seq = p.bytes[skip:have], p.seq.Add(skip)
+		sp.Bytes, sp.Seq = b[skip:have], seq.Add(skip)
 		t.h.Data(c, d, sp)
 		skip = have
 	}
 	if skip < n {
-		t.lost = Gap{Len: n - skip, Cut: true, Time: p.time, Frame: p.frame, Seq: p.seq.Add(skip), Ack: p.ack}
+		t.lost = Gap{Len: n - skip, Cut: true, Time: sp.Time, Frame: sp.Frame, Seq: seq.Add(skip), Ack: sp.Ack}
 		t.h.Gap(c, d, &t.lost)
 	}
+}
+
+// deliverFIN tells the handler of a FIN whose turn has come. Time, frame and
+// acknowledgement stand in t.span.
+func (t *Table[S]) deliverFIN(c *Conn[S], d wire.Dir) {
+	x, sp := &c.Streams[d], &t.span
+	sp.Bytes, sp.Seq = nil, x.finSeq
+	x.Nxt = x.finSeq.Add(1)
+	t.h.FIN(c, d, sp)
 }
 
 // advance delivers what has become deliverable and gives up holes whose time
@@ -353,7 +354,7 @@ func (t *Table[S]) drain(c *Conn[S]) {
 				if x.Nxt.Less(p.seq) {
 					break
 				}
-				if !y.allows(p) {
+				if !y.allows(p.ack, p.acks) {
 					ready[d] = true
 					break
 				}
@@ -385,7 +386,13 @@ func (t *Table[S]) firstHeld(c *Conn[S]) wire.Dir {
 // pop delivers a stream's first piece, which begins at or before Nxt.
 func (t *Table[S]) pop(c *Conn[S], d wire.Dir) {
 	i, p := t.unlink(&c.Streams[d])
-	t.deliver(c, d, &p)
+	t.span = Span{Time: p.time, Frame: p.frame, Ack: p.ack}
+	if p.n == 0 {
+		t.deliverFIN(c, d)
+	} else {
+		t.deliver(c, d, p.seq, int(p.n), p.bytes)
+	}
+	t.span.Bytes = nil
 	t.pieces.put(i)
 }
 

@@ -119,24 +119,38 @@ func (t *Table[S]) at(i uint32) *Conn[S] {
 	return &t.chunks[i>>chunkBits][i&(chunkSize-1)]
 }
 
-// find returns the place of the slot for key, and whether it is in use.
-func (t *Table[S]) find(key *wire.Flow, hash uint32) (uint32, bool) {
+// find returns the place of the slot for the connection that flow belongs to,
+// which way flow runs along it, and whether the slot is in use.
+func (t *Table[S]) find(flow *wire.Flow, hash uint32) (i uint32, d wire.Dir, ok bool) {
 	for i := hash & t.mask; ; i = (i + 1) & t.mask {
 		s := &t.slots[i]
 		if s.ref == 0 {
-			return i, false
+			return i, 0, false
 		}
 		if s.hash != hash {
 			continue
 		}
+		key := (*wire.Flow)(nil)
 		if s.ref&isTomb != 0 {
-			if t.tombs.at(s.ref&^isTomb).key == *key {
-				return i, true
-			}
-		} else if t.at(s.ref).Key == *key {
-			return i, true
+			key = &t.tombs.at(s.ref &^ isTomb).key
+		} else {
+			key = &t.at(s.ref).Key
+		}
+		if d, ok := along(key, flow); ok {
+			return i, d, true
 		}
 	}
+}
+
+// along returns the direction in which flow runs along key, if it does.
+func along(key, flow *wire.Flow) (d wire.Dir, ok bool) {
+	switch {
+	case key.SrcPort == flow.SrcPort && key.DstPort == flow.DstPort && key.Src == flow.Src && key.Dst == flow.Dst:
+		return 0, true
+	case key.SrcPort == flow.DstPort && key.DstPort == flow.SrcPort && key.Src == flow.Dst && key.Dst == flow.Src:
+		return 1, true
+	}
+	return 0, false
 }
 
 func (t *Table[S]) insert(i uint32, hash, ref uint32) {
@@ -220,7 +234,7 @@ func (t *Table[S]) close(c *Conn[S], why CloseReason) Prev {
 	if c.flags&lingering != 0 {
 		t.unlinger(c)
 	}
-	i, _ := t.find(&c.Key, c.hash)
+	i, _, _ := t.find(&c.Key, c.hash)
 	if why == Ended && t.opts.MaxTombs > 0 {
 		t.bury(i, c, prev)
 	} else {

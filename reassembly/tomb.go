@@ -44,7 +44,7 @@ func (t *Table[S]) bury(i uint32, c *Conn[S], prev Prev) {
 	if t.tombs.len() >= t.opts.MaxTombs {
 		t.Stats.TombsDropped++
 		t.dropTomb()
-		i, _ = t.find(&c.Key, c.hash) // slots have moved
+		i, _, _ = t.find(&c.Key, c.hash) // slots have moved
 	}
 	n, b := t.tombs.push()
 	*b = tomb{key: c.Key, until: c.Last + int64(tombTime), hash: c.hash, slotd: true, prev: prev}
@@ -59,7 +59,7 @@ func (t *Table[S]) bury(i uint32, c *Conn[S], prev Prev) {
 func (t *Table[S]) dropTomb() {
 	b := t.tombs.oldest()
 	if b.slotd {
-		if i, ok := t.find(&b.key, b.hash); ok {
+		if i, _, ok := t.find(&b.key, b.hash); ok {
 			t.remove(i)
 		}
 	}
