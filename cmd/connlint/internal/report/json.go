@@ -88,6 +88,7 @@ func writeJSON(w io.Writer, r *Report) error {
 		Findings: []jsonFinding{},
 		Summary:  jsonSummary{Errors: n[rules.Error], Warnings: n[rules.Warning], Infos: n[rules.Info]},
 	}
+	out.Summary.Suppressed, out.Summary.Baselined = r.Held()
 	for _, c := range r.Captures {
 		if c.Format == "" {
 			continue // never opened: standard error says why

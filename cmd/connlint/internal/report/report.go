@@ -11,6 +11,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/connlint/connlint/rules"
 	"github.com/connlint/connlint/rules/runner"
@@ -23,6 +24,30 @@ type Report struct {
 	// MaxPerRule limits how many findings of each rule are listed, the most
 	// severe and costly ones; 0 lists all. Counts are never limited.
 	MaxPerRule int
+
+	// Rules are those that were run, found something or not.
+	Rules []*rules.Rule
+	// Suppressions are the reasons that [runner.Finding.Suppressed] numbers
+	// from 1.
+	Suppressions []string
+	// Baselined, if set, says which fingerprints were known before.
+	Baselined func(fingerprint string) bool
+	// Gone are findings of the baseline that were not found again.
+	Gone []rules.Known
+	// Failing is the lowest severity that makes the exit status 1, above
+	// rules.Error if none does.
+	Failing rules.Severity
+	Status  int      // the exit status
+	Unread  []Unread // captures that could not be read, or not to their end
+	// Notices are about the configuration: suppressions that have expired or
+	// that nothing was found for.
+	Notices []string
+}
+
+// Unread says why a capture could not be read.
+type Unread struct {
+	File string // empty if it is not known which
+	Err  error
 }
 
 // Style says how text is laid out. Formats for programs ignore it.
@@ -38,7 +63,9 @@ type Style struct {
 const columns = 100
 
 // Formats returns the names that [Write] takes.
-func Formats() []string { return []string{"text", "concise", "json", "jsonl"} }
+func Formats() []string {
+	return []string{"text", "concise", "json", "jsonl", "sarif", "junit", "github", "gitlab", "checkstyle", "rdjson", "markdown"}
+}
 
 // Write writes the report in the named format.
 func Write(w io.Writer, format string, r *Report, s Style) error {
@@ -51,6 +78,20 @@ func Write(w io.Writer, format string, r *Report, s Style) error {
 		return writeJSON(w, r)
 	case "jsonl":
 		return writeJSONLines(w, r)
+	case "sarif":
+		return writeSARIF(w, r)
+	case "junit":
+		return writeJUnit(w, r)
+	case "github":
+		return writeGitHub(w, r)
+	case "gitlab":
+		return writeGitLab(w, r)
+	case "checkstyle":
+		return writeCheckstyle(w, r)
+	case "rdjson":
+		return writeRDJSON(w, r)
+	case "markdown":
+		return writeMarkdown(w, r)
 	}
 	return fmt.Errorf("no format %q", format)
 }
@@ -67,9 +108,39 @@ func (r *Report) Counts() Counts {
 	return n
 }
 
-// all yields every finding with its capture, in the order of the report:
-// capture, first frame, code.
+// Held counts the findings that are suppressed, and those of the baseline that
+// are not.
+func (r *Report) Held() (suppressed, baselined int) {
+	for _, f := range r.every() {
+		switch {
+		case f.Suppressed > 0:
+			suppressed++
+		case r.known(f):
+			baselined++
+		}
+	}
+	return suppressed, baselined
+}
+
+// known reports whether a finding is one of the baseline.
+func (r *Report) known(f *runner.Finding) bool {
+	return r.Baselined != nil && r.Baselined(f.Fingerprint)
+}
+
+// all yields each finding that stands with its capture, in the order of the
+// report: capture, first frame, code.
 func (r *Report) all() iter.Seq2[*runner.Result, *runner.Finding] {
+	return func(yield func(*runner.Result, *runner.Finding) bool) {
+		for c, f := range r.every() {
+			if f.Suppressed == 0 && !r.known(f) && !yield(c, f) {
+				return
+			}
+		}
+	}
+}
+
+// every yields all findings, those too that are suppressed or in the baseline.
+func (r *Report) every() iter.Seq2[*runner.Result, *runner.Finding] {
 	return func(yield func(*runner.Result, *runner.Finding) bool) {
 		for _, c := range r.Captures {
 			for i := range c.Findings {
@@ -126,4 +197,30 @@ func line(f *runner.Finding) uint64 {
 		return 0
 	}
 	return f.Frames[0]
+}
+
+// known describes a finding of the baseline in a line.
+func known(k rules.Known) string {
+	s := k.Code + " " + k.Rule
+	for _, part := range []string{k.Server, k.Method, k.Route} {
+		if part != "" {
+			s += " " + part
+		}
+	}
+	if k.Side != "" {
+		s += " (" + k.Side + ")"
+	}
+	return s
+}
+
+// held says what is not listed as found: "2 suppressed, 1 in the baseline".
+func held(suppressed, baselined int) string {
+	var parts []string
+	if suppressed > 0 {
+		parts = append(parts, rules.Count(int64(suppressed))+" suppressed")
+	}
+	if baselined > 0 {
+		parts = append(parts, rules.Count(int64(baselined))+" in the baseline")
+	}
+	return strings.Join(parts, ", ")
 }

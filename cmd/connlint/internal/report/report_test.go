@@ -46,56 +46,77 @@ var (
 func sample() *Report {
 	const second = 1_000_000_000
 	start := int64(1_700_000_000) * second
-	return &Report{Version: "v1.2.3", Captures: []*runner.Result{
-		{
-			File: "api.pcap", Format: "pcapng+zstd", LinkTypes: []string{"Ethernet", "Linux SLL2"},
-			Packets: 12345, Bytes: 9_876_543, First: start, Last: start + 61*second + 5,
-			TCPConnections: 21, HTTPConnections: 17, TLSConnections: 3, HTTP2Connections: 1, Requests: 1204, Responses: 1203,
-			Skipped: map[string]uint64{"not-tcp": 30, "not-ip": 1200},
-			Abstained: map[string]map[string]uint64{
-				"nagle-delayed-ack": {"gap": 1, "mid-stream": 2}, "rst-on-half-close": {"gap": 1, "mid-stream": 2},
-				"missing-content-length": {"gap": 1},
+	return &Report{Version: "v1.2.3", Rules: []*rules.Rule{nagle, rstOnHalfClose, clockBack}, Failing: rules.Warning, Status: 3,
+		Unread: []Unread{{"gone.pcap", errors.New("gone.pcap: no such file")}}, Captures: []*runner.Result{
+			{
+				File: "api.pcap", Format: "pcapng+zstd", LinkTypes: []string{"Ethernet", "Linux SLL2"},
+				Packets: 12345, Bytes: 9_876_543, First: start, Last: start + 61*second + 5,
+				TCPConnections: 21, HTTPConnections: 17, TLSConnections: 3, HTTP2Connections: 1, Requests: 1204, Responses: 1203,
+				Skipped: map[string]uint64{"not-tcp": 30, "not-ip": 1200},
+				Abstained: map[string]map[string]uint64{
+					"nagle-delayed-ack": {"gap": 1, "mid-stream": 2}, "rst-on-half-close": {"gap": 1, "mid-stream": 2},
+					"missing-content-length": {"gap": 1},
+				},
+				Findings: []runner.Finding{
+					{Rule: clockBack, ConnNumber: -1, Occurrences: 1, Fingerprint: "c0",
+						Finding: rules.Finding{Severity: rules.Info, Message: "the clock went back 3 times"}},
+					{Rule: nagle, ConnNumber: 4, Occurrences: 1204, Connections: 17, Fingerprint: "a1",
+						Finding: rules.Finding{
+							Severity: rules.Warning, Frames: []uint64{128, 131, 132}, Time: start + 40_000_001,
+							Subject: rules.Subject{
+								Client: netip.MustParseAddrPort("10.0.0.5:40000"), Server: netip.MustParseAddrPort("10.0.0.9:8080"),
+								Host: "api.example", Method: "POST", Target: "/orders?id=***", Status: 201,
+							},
+							Message: "client 10.0.0.5 → 10.0.0.9:8080 POST /orders?id=***: body held 40.1 ms behind an unacknowledged head", Side: "client",
+							Fix:      "write head and body in one call, or set TCP_NODELAY on the socket before the first request is sent",
+							Measured: []rules.Measure{{Name: "release_ms", Value: 0.1 + 0.2}, {Name: "ack_delay_ms", Value: 40.1, Sum: true}, {Name: "ratio", Value: math.NaN()}},
+							Refs:     []string{"RFC 896"}, Cost: 48_200_000_000,
+						}},
+					{Rule: rstOnHalfClose, ConnNumber: 5, Occurrences: 1, Connections: 1, Fingerprint: "b2",
+						Finding: rules.Finding{
+							Severity: rules.Error, Frames: []uint64{200}, Time: start + 2*second,
+							Subject: rules.Subject{
+								Client: netip.MustParseAddrPort("[2001:db8::1]:50000"), Server: netip.MustParseAddrPort("[2001:db8::2]:80"),
+							},
+							Message: "server [2001:db8::2]:80 → 2001:db8::1: answered the client's FIN with a reset", Side: "server", Fix: "read to the end",
+						}},
+				},
 			},
-			Findings: []runner.Finding{
-				{Rule: clockBack, ConnNumber: -1, Occurrences: 1, Fingerprint: "c0",
-					Finding: rules.Finding{Severity: rules.Info, Message: "the clock went back 3 times"}},
-				{Rule: nagle, ConnNumber: 4, Occurrences: 1204, Connections: 17, Fingerprint: "a1",
-					Finding: rules.Finding{
-						Severity: rules.Warning, Frames: []uint64{128, 131, 132}, Time: start + 40_000_001,
-						Subject: rules.Subject{
-							Client: netip.MustParseAddrPort("10.0.0.5:40000"), Server: netip.MustParseAddrPort("10.0.0.9:8080"),
-							Host: "api.example", Method: "POST", Target: "/orders?id=***", Status: 201,
-						},
-						Message: "client 10.0.0.5 → 10.0.0.9:8080 POST /orders?id=***: body held 40.1 ms behind an unacknowledged head", Side: "client",
-						Fix:      "write head and body in one call, or set TCP_NODELAY on the socket before the first request is sent",
-						Measured: []rules.Measure{{Name: "release_ms", Value: 0.1 + 0.2}, {Name: "ack_delay_ms", Value: 40.1, Sum: true}, {Name: "ratio", Value: math.NaN()}},
-						Refs:     []string{"RFC 896"}, Cost: 48_200_000_000,
-					}},
-				{Rule: rstOnHalfClose, ConnNumber: 5, Occurrences: 1, Connections: 1, Fingerprint: "b2",
-					Finding: rules.Finding{
-						Severity: rules.Error, Frames: []uint64{200}, Time: start + 2*second,
-						Subject: rules.Subject{
-							Client: netip.MustParseAddrPort("[2001:db8::1]:50000"), Server: netip.MustParseAddrPort("[2001:db8::2]:80"),
-						},
-						Message: "server [2001:db8::2]:80 → 2001:db8::1: answered the client's FIN with a reset", Side: "server", Fix: "read to the end",
-					}},
-			},
-		},
-		{File: "sound.pcap", Format: "pcap", LinkTypes: []string{"Ethernet"}, Packets: 10, First: start, Last: start + 250_000,
-			TCPConnections: 1, HTTPConnections: 1, Requests: 1, Responses: 1},
-		{File: "dns.pcap", Format: "pcap", Packets: 1, First: start, Last: start},
-		{File: "gone.pcap", Err: errors.New("no such file")},
-	}}
+			{File: "sound.pcap", Format: "pcap", LinkTypes: []string{"Ethernet"}, Packets: 10, First: start, Last: start + 250_000,
+				TCPConnections: 1, HTTPConnections: 1, Requests: 1, Responses: 1},
+			{File: "dns.pcap", Format: "pcap", Packets: 1, First: start, Last: start},
+			{File: "gone.pcap", Err: errors.New("no such file")},
+		}}
 }
 
 // hostile is a report whose strings try to break out.
 func hostile() *Report {
 	r := sample()
-	evil := "x\x1b[31m\x1b]0;pwned\a\r\n::error::y\u202ecod\u2066\u200b\u009b2J\xff\x00\u2028\U000e0041é漢"
+	evil := "x<script>alert(1)</script>]]>--><!-- `` ``` | \\| [a](http://evil) {0} @octocat &amp; \"'%0A,::\x1b[31m\x1b]0;pwned\a\r\n::error::y\u202ecod\u2066\u200b\u009b2J\xff\x00\u2028\U000e0041é漢"
 	r.Captures[0].File = evil
 	r.Captures[0].LinkTypes[0] = evil
+	r.Unread[0] = Unread{evil, errors.New(evil)}
+	r.Notices = []string{evil}
+	r.Gone = []rules.Known{{Fingerprint: "d3", Code: "FRM001", Rule: "missing-content-length", Server: evil, Method: evil, Route: evil}}
+	r.Suppressions = []string{evil}
+	r.Baselined = func(f string) bool { return f == "b2" }
+	r.Captures[0].Findings[0].Suppressed = 1
+	r.Captures[0].Findings[0].Message = evil
 	f := &r.Captures[0].Findings[1]
 	f.Method, f.Target, f.Host, f.Message, f.Fix, f.Side = evil, evil, evil, evil, evil, "server"
+	return r
+}
+
+// withHeld is the sample with a finding suppressed, one in the baseline and one
+// gone from it.
+func withHeld() *Report {
+	r := sample()
+	r.Captures[0].Findings[1].Suppressed = 1
+	r.Suppressions = []string{"the client is replaced in May (OPS-17)"}
+	r.Baselined = func(f string) bool { return f == "b2" }
+	r.Gone = []rules.Known{{Fingerprint: "d3", Code: "FRM001", Rule: "missing-content-length", Server: "old.example", Method: "GET",
+		Route: "/a/*", Side: "server"}}
+	r.Notices = []string{".connlint.yml:7:5: the suppression of KA001 has expired on 2026-01-31"}
 	return r
 }
 
@@ -123,6 +144,12 @@ func TestGolden(t *testing.T) {
 		"concise":    render(t, "concise", sample(), Style{}),
 		"json":       render(t, "json", sample(), Style{}),
 		"jsonl":      render(t, "jsonl", sample(), Style{}),
+		"held":       render(t, "text", withHeld(), Style{}),
+	}
+	for _, format := range []string{"sarif", "junit", "github", "gitlab", "checkstyle", "rdjson", "markdown"} {
+		tests[format] = render(t, format, sample(), Style{})
+		tests[format+"-held"] = render(t, format, withHeld(), Style{})
+		tests[format+"-hostile"] = render(t, format, hostile(), Style{})
 	}
 	var b bytes.Buffer
 	if err := errors.Join(Rules(&b, []*rules.Rule{nagle, clockBack}, Style{Width: 80}), Explain(&b, nagle, Style{Width: 60})); err != nil {
@@ -209,7 +236,7 @@ func TestNothingBreaksOut(t *testing.T) {
 			}
 		}
 		for l := range strings.Lines(out) {
-			if strings.HasPrefix(l, "::") {
+			if strings.HasPrefix(l, "::") && format != "github" {
 				t.Errorf("%s: a line begins with a workflow command: %q", format, l)
 			}
 		}

@@ -149,9 +149,9 @@ func cost(ns int64) string {
 }
 
 func (p *page) summary(r *Report) {
-	found := 0
+	n := r.Counts()
+	found := n[rules.Error] + n[rules.Warning] + n[rules.Info]
 	for _, c := range r.Captures {
-		found += len(c.Findings)
 		if c.Format != "" { // else it was never opened: standard error says why
 			p.capture(c)
 		}
@@ -160,7 +160,16 @@ func (p *page) summary(r *Report) {
 		p.ranking(r, found)
 	}
 	if found > 0 {
-		p.line(p.counts(r.Counts()))
+		p.line(p.counts(n))
+	}
+	if suppressed, baselined := r.Held(); suppressed+baselined > 0 {
+		p.line("besides: ", held(suppressed, baselined))
+	}
+	if len(r.Gone) > 0 {
+		p.line("gone since the baseline:")
+	}
+	for _, k := range r.Gone {
+		p.wrap("    ", Text(known(k)), 8)
 	}
 	if s := reasons(totals(r, func(c *runner.Result) map[string]uint64 { return c.Skipped })); s != "" {
 		p.wrap("packets left out: ", s, 4)
