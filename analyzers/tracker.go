@@ -8,6 +8,7 @@ import (
 	"github.com/connlint/connlint/analyzers/http1"
 	"github.com/connlint/connlint/analyzers/lifecycle"
 	"github.com/connlint/connlint/analyzers/timing"
+	"github.com/connlint/connlint/analyzers/tlsinfo"
 	"github.com/connlint/connlint/capture/wire"
 	"github.com/connlint/connlint/reassembly"
 )
@@ -19,6 +20,7 @@ type Conn = reassembly.Conn[State]
 // the connection.
 type State struct {
 	HTTP  http1.Session
+	tls   tlsinfo.State
 	Life  lifecycle.State
 	stall timing.State
 	turns timing.Turns
@@ -40,6 +42,7 @@ const (
 	ignored stateFlags = 1 << iota // not HTTP, or not on a port asked for
 	gaveUp                         // no longer looked at to tell the roles
 	checked                        // the port was looked at
+	turned                         // a turn that is no handshake was met
 )
 
 // sniffing tells the roles of a connection whose handshake was missed.
@@ -97,6 +100,7 @@ type Tracker struct {
 	env   *http1.Env
 	pool  lifecycle.Pool
 	times timing.Pool
+	tls   tlsinfo.Pool
 	hops  hop.Pool
 	cur   *Conn // of the callback under way
 	stall timing.Stall
@@ -133,6 +137,7 @@ func (t *Tracker) record(c *Conn, why reassembly.CloseReason, live bool) {
 	lifecycle.Record(&s.Life, &t.pool, c, why, live, s.HTTP.Protocol(), &t.rec)
 	if s.HTTP.Protocol() == http1.TLS {
 		t.rec.Missing |= lifecycle.Encrypted
+		s.tls.Summary(&t.rec.TLS)
 	}
 	if s.HTTP.Doubts()&(http1.NotFramed|http1.TooDeep) != 0 {
 		t.rec.Missing |= lifecycle.BadFraming
@@ -174,11 +179,28 @@ func (t *Tracker) Segment(c *Conn, d wire.Dir, seg *reassembly.Segment, k reasse
 		t.judgeStall(c, d, seg)
 	}
 	if t.facts.Turn != nil && s.turns.Segment(&t.times, s.Life.Side(d), &c.Streams, d, seg, k, &t.turn) {
-		t.facts.Turn(c, &t.turn)
+		t.endTurn(c)
 	}
 	if t.facts.Window != nil && s.shut.Segment(&t.times, d, seg, k, &t.shut) {
 		t.window(c, d)
 	}
+}
+
+// endTurn passes on a turn.
+func (t *Tracker) endTurn(c *Conn) {
+	s := &c.State
+	if s.HTTP.Protocol() == http1.TLS {
+		from := t.turn.ReqFirst.Frame
+		if from == 0 {
+			from = t.turn.RespFirst.Frame
+		}
+		t.turn.Handshake = s.tls.Shaking(from, max(t.turn.ReqLast.Frame, t.turn.RespLast.Frame))
+	}
+	if !t.turn.Handshake {
+		t.turn.First = s.flags&turned == 0
+		s.flags |= turned
+	}
+	t.facts.Turn(c, &t.turn)
 }
 
 // window passes on that the window of the side sending in direction d was
@@ -187,7 +209,14 @@ func (t *Tracker) window(c *Conn, d wire.Dir) {
 	s := &c.State
 	t.shut.Receiver = s.Life.Side(d)
 	sender := s.Life.Side(d.Flip())
-	t.facts.Window(c, &t.shut, s.HTTP.MidMessage(sender), s.HTTP.Current(sender))
+	tr := s.HTTP.Current(sender)
+	inside := s.HTTP.MidMessage(sender) ||
+		sender == http1.Server && tr != nil && tr.Resp.Framing == http1.UntilClose && tr.Resp.HeadEnd.Frame != 0
+	if s.HTTP.Protocol() == http1.TLS {
+		at, known := s.tls.Boundary(sender)
+		inside = known && !at
+	}
+	t.facts.Window(c, &t.shut, inside, tr)
 }
 
 // syn tells the session where a side begins.
@@ -216,6 +245,11 @@ func (t *Tracker) judgeStall(c *Conn, d wire.Dir, seg *reassembly.Segment) {
 			return
 		}
 	case http1.TLS:
+		// Between two records. What is sent in the middle of one waits for
+		// room in the socket's buffer, and handshakes take turns of their own.
+		if at, known := s.tls.Boundary(st.Sender); known && !at || s.tls.Shaking(st.First.Frame, st.First.Frame) {
+			return
+		}
 		st.Encrypted = true
 	default:
 		return
@@ -252,11 +286,23 @@ func (t *Tracker) Data(c *Conn, d wire.Dir, sp *reassembly.Span) {
 	t.cur = c
 	m := http1.Mark{Time: sp.Time, Frame: sp.Frame, Seq: sp.Seq, Ack: sp.Ack}
 	if side, ok := t.side(c, d); ok {
-		c.State.HTTP.Data(t.env, side, sp.Bytes, m)
+		t.deliver(&c.State, side, sp.Bytes, m)
 		return
 	}
 	if c.State.flags&(ignored|gaveUp) == 0 {
 		t.sniff(c, d, sp.Bytes, m)
+	}
+}
+
+// deliver hands bytes to the parsers. While the protocol is not decided TLS
+// records are followed along, so that none is missed once it is.
+func (t *Tracker) deliver(s *State, side http1.Side, b []byte, m http1.Mark) {
+	if p := s.HTTP.Protocol(); p == http1.Undecided || p == http1.TLS {
+		s.tls.Data(&t.tls, side, b, m)
+	}
+	s.HTTP.Data(t.env, side, b, m)
+	if p := s.HTTP.Protocol(); s.tls.Active() && p != http1.Undecided && p != http1.TLS {
+		s.tls.Close(&t.tls)
 	}
 }
 
@@ -292,9 +338,9 @@ func (t *Tracker) sniff(c *Conn, d wire.Dir, b []byte, m http1.Mark) {
 		if len(held) > 0 {
 			h := m
 			h.Seq = h.Seq.Add(-len(held))
-			s.HTTP.Data(t.env, side, held, h)
+			t.deliver(s, side, held, h)
 		}
-		s.HTTP.Data(t.env, side, b, m)
+		t.deliver(s, side, b, m)
 	}
 	s.sniff = nil
 }
@@ -327,6 +373,7 @@ func (t *Tracker) Gap(c *Conn, d wire.Dir, g *reassembly.Gap) {
 	if side, ok := t.side(c, d); ok {
 		before := s.HTTP.Doubts()
 		s.HTTP.Gap(t.env, side, g.Len, g.Cut, m)
+		s.tls.Gap(&t.tls, side, g.Len)
 		if g.Cut && s.HTTP.Doubts() != before {
 			s.Life.Missing |= lifecycle.SnapCut
 		}
@@ -355,7 +402,7 @@ func (t *Tracker) Close(c *Conn, why reassembly.CloseReason) (memo uint8) {
 		}
 	}
 	if s.turns.Close(&t.times, &c.Streams, &t.turn) && !s.Twin {
-		t.facts.Turn(c, &t.turn)
+		t.endTurn(c)
 	}
 	s.HTTP.Close(t.env, c.Reset(), why == reassembly.CaptureEnded && !c.Reset())
 	t.record(c, why, false)
@@ -363,6 +410,9 @@ func (t *Tracker) Close(c *Conn, why reassembly.CloseReason) (memo uint8) {
 	switch {
 	case r.Protocol == http1.TLS:
 		t.Totals.TLSConns++
+		if r.TLS.HTTP2() {
+			t.Totals.HTTP2Conns++
+		}
 	case r.Protocol == http1.HTTP2:
 		t.Totals.HTTP2Conns++
 	}
@@ -375,6 +425,7 @@ func (t *Tracker) Close(c *Conn, why reassembly.CloseReason) (memo uint8) {
 	client, _ := s.Life.Client()
 	memo = r.Memo(client)
 	s.hops.Close(&t.hops)
+	s.tls.Close(&t.tls)
 	s.Life.Release(&t.pool, c.ID)
 	t.lost, t.lostCount, t.words = t.lost[:0], 0, t.words[:0]
 	return memo

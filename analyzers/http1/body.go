@@ -13,6 +13,9 @@ func (s *Session) message(side Side) *Message {
 // framing (RFC 9112 §7.1). It returns how many.
 func (s *Session) bodyStep(e *Env, side Side, d *dir, b []byte, m Mark) int {
 	msg := s.message(side)
+	if msg.BodyFirst.Frame == 0 {
+		msg.BodyFirst = m
+	}
 	n := len(b)
 	switch d.state {
 	case untilClose:

@@ -91,8 +91,11 @@ func (b Bits) Any(m Bits) bool { return b&m != 0 }
 type Message struct {
 	First   Mark // first byte of the start line; Seq is that byte's
 	HeadEnd Mark // Seq is the one after the empty line; Frame is 0 where the head is unfinished
-	Last    Mark // Seq is the one after the last byte seen so far
-	Bits    Bits
+	// BodyFirst is the first byte after the head; Frame is 0 where none was
+	// captured.
+	BodyFirst Mark
+	Last      Mark // Seq is the one after the last byte seen so far
+	Bits      Bits
 
 	Declared int64 // Content-Length, -1 without a usable one
 	Body     int64 // body bytes on the wire so far, chunk framing included, gaps included

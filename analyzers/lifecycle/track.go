@@ -131,9 +131,17 @@ func (s *State) dropIdle(p *Pool) {
 // Answered takes in a transaction whose final response is complete.
 func (s *State) Answered(t *http1.Transaction) {
 	s.answered++
+	span := Span{From: t.Req.Last.Time, To: t.Resp.Last.Time, Frame: t.Resp.Last.Frame, Index: t.Index}
+	if prev := &s.last; t.Req.Bits.Any(http1.Pipelined) && prev.Index+1 == t.Index && prev.RespEnd.Frame != 0 {
+		span.From = max(span.From, prev.RespEnd.Time)
+		if slow := prev.Slowest; slow.To-slow.From > span.To-span.From {
+			span = slow
+		}
+	}
 	s.last = Exchange{Index: t.Index, ReqBits: t.Req.Bits, RespBits: t.Resp.Bits, ReqStart: t.Req.First, ReqEnd: t.Req.Last,
 		RespStart: t.Resp.First, RespEnd: t.Resp.Last, KeepAliveTimeout: t.Resp.KeepAliveTimeout, KeepAliveMax: t.Resp.KeepAliveMax,
-		Status: t.Resp.Status, ReqVersion: t.Req.Version, Version: t.Resp.Version, Framing: t.Resp.Framing, Method: t.Method}
+		Status: t.Resp.Status, ReqVersion: t.Req.Version, Version: t.Resp.Version, Framing: t.Resp.Framing, Method: t.Method,
+		Slowest: span}
 }
 
 // Unsolicited takes in a response that no request was outstanding for, on the

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/connlint/connlint/analyzers/http1"
+	"github.com/connlint/connlint/analyzers/tlsinfo"
 	"github.com/connlint/connlint/capture/wire"
 )
 
@@ -87,6 +88,17 @@ type Exchange struct {
 	ReqVersion, Version uint8 // of request and response: 10, 11
 	Framing             http1.Framing
 	Method              http1.Method
+	// Slowest is the time the server spent on the slowest of the requests
+	// pipelined one behind the other up to this one: from the request's end,
+	// or that of the response before if it is later, to the response's end.
+	Slowest Span
+}
+
+// Span is a time that ended with a response's last byte.
+type Span struct {
+	From, To int64 // capture time
+	Frame    uint64
+	Index    uint32 // of the transaction
 }
 
 // AfterIdle is the first data after at least [MinIdle] in which neither side
@@ -158,6 +170,7 @@ type Conn struct {
 	ClientKnown    bool // by SYN or by content; else Client is only the sender of the first segment
 	Missing        Evidence
 	Protocol       http1.Protocol
+	TLS            tlsinfo.Summary // valid where Protocol is http1.TLS
 
 	Start, Last int64 // capture time of first and last segment
 	LastFrame   uint64

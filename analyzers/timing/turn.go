@@ -30,6 +30,13 @@ type Turn struct {
 	FirstFlight, LastFlight, MaxFlight int64 // bytes
 	// EarlierMax is the largest flight of the connection's earlier turns.
 	EarlierMax int64
+	// AckClocked says that each flight but the first followed at once on the
+	// first acknowledgement of the one before, as when the congestion window
+	// was what held it back.
+	AckClocked bool
+	// Handshake says that the turn belongs to a TLS handshake. First marks the
+	// first of a connection that does not.
+	Handshake, First bool
 	// Retransmitted says that some of the response was sent again.
 	Retransmitted bool
 }
@@ -37,20 +44,34 @@ type Turn struct {
 // turns follows the turn under way.
 type turns struct {
 	t        Turn
-	flight   int64 // bytes of the flight under way
-	previous int64 // of the one before
-	lastData int64 // capture time
-	best     int64 // largest flight of earlier turns
-	client   bool  // client data begun
+	flight   int64    // bytes of the flight under way
+	previous int64    // of the one before
+	lastData int64    // capture time
+	best     int64    // largest flight of earlier turns
+	ackAt    int64    // capture time at which the flight under way was first acknowledged, 0 for not yet
+	begin    wire.Seq // of the flight under way
+	client   bool     // client data begun
 }
+
+// clockSlack is how late a sender may follow an acknowledgement and still be
+// said to have waited for it; on long paths a tenth of the round trip.
+const clockSlack = 3 * time.Millisecond
 
 // minFlightRTT is the shortest round trip at which gaps between segments can
 // be told from a busy sender.
 const minFlightRTT = 2 * time.Millisecond
 
+// acked takes an acknowledgement of the client's.
+func (s *turns) acked(seg *reassembly.Segment) {
+	if s.t.RespFirst.Frame != 0 && s.ackAt == 0 && s.begin.Less(seg.Ack) {
+		s.ackAt = seg.Time
+	}
+}
+
 // segment takes a segment that carries new data. It returns true with the
-// finished turn in out when the segment begins another.
-func (s *turns) segment(side http1.Side, seg *reassembly.Segment, rtt time.Duration, out *Turn) (done bool) {
+// finished turn in out when the segment begins another. leg is the smallest
+// round trip to the server.
+func (s *turns) segment(side http1.Side, seg *reassembly.Segment, rtt, leg time.Duration, out *Turn) (done bool) {
 	m := http1.Mark{Time: seg.Time, Frame: seg.Frame, Seq: seg.Seq, Ack: seg.Ack}
 	t := &s.t
 	if side == http1.Client {
@@ -72,11 +93,16 @@ func (s *turns) segment(side http1.Side, seg *reassembly.Segment, rtt time.Durat
 	switch {
 	case t.RespFirst.Frame == 0:
 		t.RespFirst = m
-		t.Flights, t.Growing = 1, true
+		t.Flights, t.Growing, t.AckClocked = 1, true, true
 		s.flight, s.previous = 0, 0
+		s.begin, s.ackAt = seg.Seq, 0
 	case rtt >= minFlightRTT && seg.Time-t.RespLast.Time >= int64(rtt)*8/10:
 		s.endFlight(false)
 		t.Flights++
+		if s.ackAt == 0 || time.Duration(seg.Time-s.ackAt)-leg > max(clockSlack, rtt/10) {
+			t.AckClocked = false
+		}
+		s.begin, s.ackAt = seg.Seq, 0
 	}
 	s.flight += int64(seg.Len)
 	t.RespLast = m
@@ -131,6 +157,9 @@ func (t *Turns) Segment(p *Pool, side http1.Side, streams *[2]reassembly.Stream,
 	if k&reassembly.Retransmission != 0 && side == http1.Server && t.s != nil && seg.Len > 0 {
 		t.s.t.Retransmitted = true
 	}
+	if t.s != nil && side == http1.Client && seg.Flags&(wire.ACK|wire.RST) == wire.ACK && k&reassembly.OutOfWindow == 0 {
+		t.s.acked(seg)
+	}
 	if k&reassembly.NewData == 0 || k&(reassembly.ZeroWindowProbe|reassembly.OutOfWindow) != 0 || seg.Len == 0 {
 		return false
 	}
@@ -141,7 +170,7 @@ func (t *Turns) Segment(p *Pool, side http1.Side, streams *[2]reassembly.Stream,
 			t.s = &turns{}
 		}
 	}
-	return t.s.segment(side, seg, RTT(streams), out)
+	return t.s.segment(side, seg, RTT(streams), time.Duration(max(streams[d].MinRTT, 0)), out)
 }
 
 // Close ends the turn under way, if there is one, and returns true with out

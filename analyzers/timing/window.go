@@ -29,9 +29,14 @@ type shut struct {
 // Segment takes a segment. It returns true with out filled in, but for
 // Receiver, when the segment opens a window that was closed.
 func (w *Windows) Segment(p *Pool, d wire.Dir, seg *reassembly.Segment, k reassembly.Kind, out *Closure) bool {
-	if k&reassembly.ZeroWindowProbe != 0 {
-		if s := w.shut[d.Flip()]; s != nil {
+	if s := w.shut[d.Flip()]; s != nil {
+		switch {
+		case k&reassembly.ZeroWindowProbe != 0:
 			s.probes++
+		case k&reassembly.NewData != 0 && seg.Len > 1 && s.from.Ack.Less(seg.Seq.Add(seg.Len)):
+			// The sender goes on: the capture missed the window's opening.
+			w.shut[d.Flip()] = nil
+			p.shuts = append(p.shuts, s)
 		}
 	}
 	if k&reassembly.OutOfWindow != 0 || seg.Flags&(wire.RST|wire.SYN) != 0 {
