@@ -112,7 +112,7 @@ func (j *judge) trackerOptions() analyzers.Options {
 // facts subscribes to the facts that some rule wants.
 func (j *judge) facts() analyzers.Facts {
 	f := analyzers.Facts{Opened: j.onOpened, Closed: j.onClosed}
-	if len(j.head) > 0 {
+	if len(j.head) > 0 || j.opts.watch != nil {
 		f.Head = j.onHead
 	}
 	if len(j.transaction) > 0 || len(j.trans) > 0 || len(j.uses) > 0 {
@@ -154,6 +154,9 @@ func (j *judge) onOpened(c *analyzers.Conn) {
 }
 
 func (j *judge) onHead(c *analyzers.Conn, h *http1.Head, m *http1.Message, t *http1.Transaction) {
+	if j.opts.watch != nil {
+		j.opts.watch(c, h, m)
+	}
 	j.at(c)
 	for _, i := range j.head {
 		j.opts.Rules[i].Head(&j.passes[i], h, m, t)

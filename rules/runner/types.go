@@ -4,6 +4,8 @@
 package runner
 
 import (
+	"github.com/connlint/connlint/analyzers"
+	"github.com/connlint/connlint/analyzers/http1"
 	"github.com/connlint/connlint/rules"
 )
 
@@ -32,6 +34,9 @@ type Options struct {
 	// Progress, if set, is called now and then with the bytes read and the
 	// size of the source in bytes (-1 if unknown), from Run's goroutine.
 	Progress func(read, size int64)
+
+	// watch, if set, is shown every message head. For traces.
+	watch func(*analyzers.Conn, *http1.Head, *http1.Message)
 }
 
 // Result is what one capture gave.

@@ -59,6 +59,7 @@ func (a *app) complain(err error) {
 
 const start = `connlint finds where HTTP connection reuse goes wrong in packet captures.
   connlint check api.pcap       what is wrong, what it costs, what to change
+  connlint why api.pcap:128     the connection of a finding's frame, drawn
   connlint explain LAT001       what a rule means and how to see it in Wireshark
   connlint rules                all rules
   connlint help                 every command, with examples
@@ -110,7 +111,7 @@ func (a *app) root() *cobra.Command {
 		&cobra.Group{ID: groupRules, Title: "Know the rules:"},
 		&cobra.Group{ID: groupOther, Title: "More:"},
 	)
-	root.AddCommand(a.checkCommand(), a.rulesCommand(), a.explainCommand(), a.completionCommand(), a.versionCommand())
+	root.AddCommand(a.checkCommand(), a.showCommand(), a.whyCommand(), a.rulesCommand(), a.explainCommand(), a.completionCommand(), a.versionCommand())
 	root.SetHelpCommand(a.helpCommand())
 	return root
 }

@@ -16,7 +16,7 @@ import (
 
 // How a ladder is drawn.
 const (
-	arrowWidth = 34                     // columns between client and server
+	arrowWidth = 30                     // columns between client and server
 	foldRun    = 6                      // segments alike in a row before those between are folded
 	idleGap    = 500 * time.Millisecond // longest wait drawn as a mere difference
 )
@@ -31,7 +31,7 @@ func Ladder(w io.Writer, t *runner.Trace, around uint64, s Style) error {
 	p.wrap("", legs(c), 4)
 	if len(t.Rows) > 0 {
 		p.line()
-		p.line(p.paint(faint, fmt.Sprintf("%12s %10s %8s   %-*s", "seconds", "since", "frame", arrowWidth+4, "client"+strings.Repeat(" ", arrowWidth-8)+"server")))
+		p.line(p.paint(faint, fmt.Sprintf("%11s %9s %7s   %-*s", "seconds", "since", "frame", arrowWidth+4, "client"+strings.Repeat(" ", arrowWidth-8)+"server")))
 	}
 	rows := fold(t, around)
 	var last int64
@@ -39,7 +39,7 @@ func Ladder(w io.Writer, t *runner.Trace, around uint64, s Style) error {
 		row := &t.Rows[r.first]
 		if i > 0 {
 			if wait := time.Duration(row.Time - last); wait >= idleGap {
-				p.line(p.paint(faint, fmt.Sprintf("%12s %10s %8s   %s", "⋮", "", "", center("⋮ "+duration(int64(wait))+" of silence", arrowWidth+4))))
+				p.line(p.paint(faint, fmt.Sprintf("%11s %9s %7s   %s", "⋮", "", "", center("⋮ "+duration(int64(wait))+" of silence", arrowWidth+4))))
 			}
 		}
 		p.row(t, r, last)
@@ -124,7 +124,7 @@ func (p *page) row(t *runner.Trace, r run, last int64) {
 	for _, f := range row.Findings {
 		marks += mark(f)
 	}
-	lead := fmt.Sprintf("%12.6f %10s %8d %s", float64(row.Time-t.Rows[0].Time)/1e9, since, row.Frame, p.paint(red, fmt.Sprintf("%1s", marks)))
+	lead := fmt.Sprintf("%11.6f %9s %7d %s", float64(row.Time-t.Rows[0].Time)/1e9, since, row.Frame, p.paint(red, fmt.Sprintf("%1s", marks)))
 	text, note := label(row), notes(row)
 	if r.n > 1 {
 		text, note = foldedLabel(t, r)

@@ -1,0 +1,215 @@
+package runner
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/connlint/connlint/analyzers"
+	"github.com/connlint/connlint/analyzers/http1"
+	"github.com/connlint/connlint/analyzers/lifecycle"
+	"github.com/connlint/connlint/capture"
+	"github.com/connlint/connlint/capture/wire"
+	"github.com/connlint/connlint/reassembly"
+	"github.com/connlint/connlint/reassembly/shard"
+)
+
+// MaxRows bounds the segments of a Trace.
+const MaxRows = 200_000
+
+// Row is one segment of a traced connection.
+type Row struct {
+	Frame    uint64
+	Time     int64 // nanoseconds since 1970-01-01 UTC
+	Side     http1.Side
+	Flags    wire.Flags
+	Seq, Ack int64 // counted from the side's first sequence number, as Wireshark does; Ack with the ACK flag
+	Len      int   // payload bytes
+	Window   uint32
+	Kind     reassembly.Kind
+	Heads    []string // start lines of the messages that begin in it, redacted as configured
+	Findings []int    // those that name its frame, as indices into Trace.Findings
+}
+
+// Trace is one connection, segment by segment.
+type Trace struct {
+	Number int // as Wireshark's tcp.stream
+	Conn   lifecycle.Conn
+	Rows   []Row
+	More   int // segments beyond MaxRows
+	// Findings are those about the connection or one of its frames, a group
+	// each; Measured is the first occurrence's.
+	Findings []Finding
+	Result   *Result // of the whole capture, each occurrence apart
+}
+
+// TraceConn judges src as Run does, and returns the connection with that
+// number segment by segment. It is an error if there is none; what was read
+// is in the Trace's Result all the same.
+func TraceConn(src capture.Source, number int, opts Options) (*Trace, error) {
+	opts.Workers, opts.All = 1, true // each occurrence has frames to mark
+	t := &tracer{want: number, redact: &opts}
+	opts.watch = t.head
+	j := newJudge(&opts)
+	t.Tracker = j.track
+	j.table = reassembly.NewTable[analyzers.State](t, reassembly.DefaultOptions())
+	totals, err := shard.Run(src, []func(*capture.Segment){j.table.Feed}, shard.Options{})
+	j.table.Finish()
+	res := conclude(src.Info(), totals, err, []*judge{j}, &opts)
+	tr := &t.trace
+	tr.Number, tr.Result = number, res
+	if t.id == 0 {
+		return tr, fmt.Errorf("%s has no connection %d: its %d connections are numbered from 0", res.File, number, t.opened)
+	}
+	tr.mark(res.Findings, t.id)
+	return tr, nil
+}
+
+// tracer is a Tracker that writes down one connection's segments.
+type tracer struct {
+	*analyzers.Tracker
+	want, opened int
+	id           uint64 // of the connection, once met
+	bases        [2]base
+	redact       *Options
+	trace        Trace
+}
+
+type base struct {
+	seq wire.Seq
+	set bool
+}
+
+func (t *tracer) Segment(c *analyzers.Conn, d wire.Dir, s *reassembly.Segment, k reassembly.Kind) {
+	if k&reassembly.First != 0 {
+		if t.opened == t.want {
+			t.id = c.ID
+		}
+		t.opened++
+	}
+	t.Tracker.Segment(c, d, s, k)
+	if c.ID != t.id {
+		return
+	}
+	if len(t.trace.Rows) >= MaxRows {
+		t.trace.More++
+		return
+	}
+	row := Row{Frame: s.Frame, Time: s.Time, Side: http1.Side(d), Flags: s.Flags, Len: s.Len, Window: c.Streams[d].Window, Kind: k}
+	row.Seq = t.bases[d].relative(s.Seq, s.Flags&wire.SYN != 0)
+	if s.Flags&wire.ACK != 0 {
+		row.Ack = t.bases[d.Flip()].relative(s.Ack, false)
+	}
+	t.trace.Rows = append(t.trace.Rows, row)
+}
+
+// relative counts a sequence number from the first one met, which is that of
+// the SYN, or makes that 1 where there was no SYN.
+func (b *base) relative(s wire.Seq, syn bool) int64 {
+	if !b.set {
+		b.set = true
+		if b.seq = s; !syn {
+			b.seq = s.Add(-1)
+		}
+	}
+	return int64(s.Sub(b.seq))
+}
+
+func (t *tracer) head(c *analyzers.Conn, h *http1.Head, m *http1.Message) {
+	if c.ID != t.id {
+		return
+	}
+	rows := t.trace.Rows
+	for i := len(rows) - 1; i >= 0; i-- {
+		if rows[i].Frame == m.First.Frame {
+			rows[i].Heads = append(rows[i].Heads, t.startLine(h, m))
+			return
+		}
+	}
+}
+
+func (t *tracer) startLine(h *http1.Head, m *http1.Message) string {
+	version := fmt.Sprintf("HTTP/%d.%d", m.Version/10, m.Version%10)
+	if h.Side == http1.Client {
+		return string(h.MethodName) + " " + t.redact.Config.Redact.Target(string(h.Target)) + " " + version
+	}
+	return fmt.Sprintf("%s %d %s", version, m.Status, h.Reason)
+}
+
+func (t *tracer) Close(c *analyzers.Conn, why reassembly.CloseReason) uint8 {
+	if c.ID == t.id {
+		t.trace.Conn = *t.Record(c)
+		for i := range t.trace.Rows {
+			t.trace.Rows[i].Side = c.State.Life.Side(wire.Dir(t.trace.Rows[i].Side))
+		}
+	}
+	return t.Tracker.Close(c, why)
+}
+
+// mark picks the findings that are about the connection, or name one of its
+// frames, and marks the rows they name.
+func (t *Trace) mark(all []Finding, id uint64) {
+	rows := map[uint64]int{}
+	for i, r := range t.Rows {
+		rows[r.Frame] = i
+	}
+	for _, f := range all {
+		mine := f.Finding.Conn == id
+		for _, frame := range f.Frames {
+			if _, ok := rows[frame]; ok {
+				mine = true
+			}
+		}
+		if !mine {
+			continue
+		}
+		n := slices.IndexFunc(t.Findings, func(g Finding) bool { return g.Rule == f.Rule && g.Fingerprint == f.Fingerprint })
+		if n < 0 {
+			n = len(t.Findings)
+			t.Findings = append(t.Findings, f)
+		} else {
+			g := &t.Findings[n]
+			g.Occurrences += f.Occurrences
+			g.Cost += f.Cost
+		}
+		for _, frame := range f.Frames {
+			if i, ok := rows[frame]; ok && !slices.Contains(t.Rows[i].Findings, n) {
+				t.Rows[i].Findings = append(t.Rows[i].Findings, n)
+			}
+		}
+	}
+}
+
+// Locate returns the number of the connection that a frame belongs to, or -1
+// if it belongs to none: it holds no TCP segment, or is a packet seen twice.
+func Locate(src capture.Source, frame uint64) (int, error) {
+	l := &locator{frame: frame, number: -1, numbers: map[uint64]int{}}
+	table := reassembly.NewTable[struct{}](l, reassembly.DefaultOptions())
+	_, err := shard.Run(src, []func(*capture.Segment){table.Feed}, shard.Options{})
+	return l.number, err
+}
+
+type locator struct {
+	frame   uint64
+	number  int
+	numbers map[uint64]int // of live connections, by first frame
+	opened  int
+}
+
+func (l *locator) Segment(c *reassembly.Conn[struct{}], _ wire.Dir, s *reassembly.Segment, k reassembly.Kind) {
+	if k&reassembly.First != 0 {
+		l.numbers[c.ID] = l.opened
+		l.opened++
+	}
+	if s.Frame == l.frame {
+		l.number = l.numbers[c.ID]
+	}
+}
+
+func (*locator) Data(*reassembly.Conn[struct{}], wire.Dir, *reassembly.Span) {}
+func (*locator) Gap(*reassembly.Conn[struct{}], wire.Dir, *reassembly.Gap)   {}
+func (*locator) FIN(*reassembly.Conn[struct{}], wire.Dir, *reassembly.Span)  {}
+
+func (l *locator) Close(c *reassembly.Conn[struct{}], _ reassembly.CloseReason) uint8 {
+	delete(l.numbers, c.ID)
+	return 0
+}
