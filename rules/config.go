@@ -19,6 +19,18 @@ type Config struct {
 	NagleMinRelease  time.Duration // slack of the sender's answer to the ACK
 	NagleReleasePart float64       // or this part of the delay, whichever is more
 
+	ColdWithin       time.Duration // LAT002: how long ago the client may have closed a connection it could have used
+	ColdMinCost      time.Duration // least time lost by a pair
+	ColdPart         float64       // and least part of its transaction time
+	HOLMinWait       time.Duration // LAT004: shortest wait behind a slower request
+	HOLOwnPart       float64       // its own time is less than this part of it
+	ExpectMinWait    time.Duration // LAT005: shortest silence before the body
+	RoundTripMinCost time.Duration // LAT006: shortest round trip worth a finding
+	RoundTripMin     int           // messages of a pair that lost one
+	ZeroWindowMin    time.Duration // LAT007: shortest closed window
+	ZeroWindowWarn   time.Duration // from which on it is a warning
+	FullHandshakes   int           // TLS001: full handshakes that could have been resumed
+
 	TimeWaitMinCloses int     // TW001: closes of a pair before it is judged
 	TimeWaitWarnPart  float64 // of the ephemeral ports, held or projected
 }
@@ -29,6 +41,12 @@ func Defaults() *Config {
 		TimeWait: time.Minute, PortMin: 32768, PortMax: 60999,
 		NagleMinDelay: 20 * time.Millisecond, NagleMaxDelay: 550 * time.Millisecond,
 		NagleMinRelease: 3 * time.Millisecond, NagleReleasePart: 0.1,
+		ColdWithin: 10 * time.Second, ColdMinCost: 100 * time.Millisecond, ColdPart: 0.1,
+		HOLMinWait: 100 * time.Millisecond, HOLOwnPart: 0.25,
+		ExpectMinWait:    300 * time.Millisecond,
+		RoundTripMinCost: 20 * time.Millisecond, RoundTripMin: 3,
+		ZeroWindowMin: 200 * time.Millisecond, ZeroWindowWarn: time.Second,
+		FullHandshakes:    3,
 		TimeWaitMinCloses: 50, TimeWaitWarnPart: 0.1,
 	}
 }

@@ -36,6 +36,7 @@ func (p *Pass) Subject(t *http1.Transaction) Subject {
 	if p.Conn != nil {
 		if c := p.Conn(); c != nil {
 			s.Client, s.Server = c.Client, c.Server
+			s.Host = p.Config.Redact.Host(c.TLS.SNI)
 		}
 	}
 	if t != nil && t.Req.First.Frame != 0 {
