@@ -50,6 +50,14 @@ type UsageFact struct {
 	Conn        *lifecycle.Conn    // as known then
 }
 
+// StallFact is a stall with the transaction, which may be nil, and the
+// connection it happened on. It is borrowed: valid until Add returns.
+type StallFact struct {
+	*timing.Stall
+	Transaction *http1.Transaction
+	Conn        *lifecycle.Conn
+}
+
 // Grouping is an aggregate whose types are erased. It makes the empty values
 // that shards fill.
 type Grouping interface {
@@ -77,6 +85,7 @@ const (
 	ConnFact FactKind = iota
 	TransactionFacts
 	TurnFacts
+	StallFacts
 	SightingFact
 	UsageFacts
 )

@@ -27,6 +27,7 @@ type judge struct {
 	conns    []rules.Grouper // those that take connections
 	trans    []rules.Grouper // those that take transactions
 	turns    []rules.Grouper // those that take turns
+	stalls   []rules.Grouper // those that take stalls
 	hops     []rules.Grouper // those that take sightings
 	uses     []rules.Grouper // those that take usage
 	extra    []rules.Grouper // of Options.Groups
@@ -121,7 +122,7 @@ func (j *judge) facts() analyzers.Facts {
 	if len(j.anomaly) > 0 {
 		f.Anomaly = j.onAnomaly
 	}
-	if len(j.stall) > 0 {
+	if len(j.stall) > 0 || len(j.stalls) > 0 {
 		f.Stall = j.onStall
 	}
 	if len(j.turn) > 0 || len(j.turns) > 0 || len(j.uses) > 0 {
@@ -196,6 +197,12 @@ func (j *judge) onStall(c *analyzers.Conn, s *timing.Stall, t *http1.Transaction
 	j.at(c)
 	for _, i := range j.stall {
 		j.opts.Rules[i].Stall(&j.passes[i], s, t)
+	}
+	if len(j.stalls) > 0 {
+		f := rules.StallFact{Stall: s, Transaction: t, Conn: j.record()}
+		for _, g := range j.stalls {
+			g.Add(&f)
+		}
 	}
 }
 
