@@ -1,0 +1,50 @@
+package rules
+
+// Code generated from config.go by go test ./rules -update; DO NOT EDIT.
+
+// thresholdDoc returns the rule that a field of Config belongs to, and what it means.
+func thresholdDoc(field string) (code, doc string) {
+	switch field {
+	case "TimeWait":
+		return "", "how long a closed socket keeps its port"
+	case "PortMin":
+		return "", "first ephemeral port of a client"
+	case "PortMax":
+		return "", "last"
+	case "NagleMinDelay":
+		return "LAT001", "shortest delayed ACK"
+	case "NagleMaxDelay":
+		return "LAT001", "longest"
+	case "NagleMinRelease":
+		return "LAT001", "slack of the sender's answer to the ACK"
+	case "NagleReleasePart":
+		return "LAT001", "or this part of the delay, whichever is more"
+	case "ColdWithin":
+		return "LAT002", "how long ago the client may have closed a connection it could have used"
+	case "ColdMinCost":
+		return "LAT002", "least time lost by a pair"
+	case "ColdPart":
+		return "LAT002", "and least part of its transaction time"
+	case "HOLMinWait":
+		return "LAT004", "shortest wait behind a slower request"
+	case "HOLOwnPart":
+		return "LAT004", "its own time is less than this part of it"
+	case "ExpectMinWait":
+		return "LAT005", "shortest silence before the body"
+	case "RoundTripMinCost":
+		return "LAT006", "shortest round trip worth a finding"
+	case "RoundTripMin":
+		return "LAT006", "messages of a pair that lost one"
+	case "ZeroWindowMin":
+		return "LAT007", "shortest closed window"
+	case "ZeroWindowWarn":
+		return "LAT007", "from which on it is a warning"
+	case "FullHandshakes":
+		return "TLS001", "full handshakes that could have been resumed"
+	case "TimeWaitMinCloses":
+		return "TW001", "closes of a pair before it is judged"
+	case "TimeWaitWarnPart":
+		return "TW001", "of the ephemeral ports, held or projected"
+	}
+	return "", ""
+}
