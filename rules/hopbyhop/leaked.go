@@ -53,9 +53,9 @@ func alone(p *rules.Pass, h *http1.Head, m *http1.Message, t *http1.Transaction)
 	if t == nil {
 		return
 	}
-	subj := p.Subject(t)
 	if h.Side == http1.Server {
 		if m.Bits.Has(http1.HasProxyAuthenticate) && m.Status != 407 {
+			subj := p.Subject(t)
 			p.Report(rules.Finding{
 				Severity: rules.Warning,
 				Frames:   rules.Frames(m.First.Frame, m.HeadEnd.Frame),
@@ -74,7 +74,7 @@ func alone(p *rules.Pass, h *http1.Head, m *http1.Message, t *http1.Transaction)
 		return
 	}
 	for _, name := range proxyFields(m.Bits) {
-		p.Report(oneSided(subj, name, "which shows by Via or Forwarded that it is a proxy", m.First))
+		p.Report(oneSided(p.Subject(t), name, "which shows by Via or Forwarded that it is a proxy", m.First))
 	}
 }
 
