@@ -258,7 +258,7 @@ func (p *headParse) oddName(f *Field, off int) {
 	f.ID = FieldOf(f.Name)
 	for _, c := range f.Name {
 		if !isToken(c) {
-			p.fault(BadFieldName, off, n)
+			p.fault(BadFieldName, off, n+1)
 			return
 		}
 	}
