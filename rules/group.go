@@ -23,7 +23,7 @@ type Aggregate[F any, K comparable, A any] interface {
 
 // Fact is what an aggregate can be made of.
 type Fact interface {
-	*lifecycle.Conn | *TransactionFact | *TurnFact | *hop.Sighting | *UsageFact
+	*lifecycle.Conn | *TransactionFact | *TurnFact | *StallFact | *hop.Sighting | *UsageFact
 }
 
 // TransactionFact is a transaction with the connection it ran on. It is
@@ -68,8 +68,8 @@ type Grouping interface {
 type Grouper interface {
 	// Wants reports which facts Add takes.
 	Wants() FactKind
-	// Add takes a *lifecycle.Conn, *TransactionFact, *TurnFact, *hop.Sighting or
-	// *UsageFact, as Wants says.
+	// Add takes a *lifecycle.Conn, *TransactionFact, *TurnFact, *StallFact,
+	// *hop.Sighting or *UsageFact, as Wants says.
 	Add(fact any)
 	// Merge takes over the values of another Grouper of the same rule.
 	Merge(Grouper)
@@ -115,6 +115,8 @@ func (g *grouper[F, K, A]) Wants() FactKind {
 		return TransactionFacts
 	case *TurnFact:
 		return TurnFacts
+	case *StallFact:
+		return StallFacts
 	case *UsageFact:
 		return UsageFacts
 	}
