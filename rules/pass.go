@@ -28,6 +28,9 @@ type Pass struct {
 	// Report takes a finding. Conn, Client and Server are filled in from the
 	// connection where they are zero.
 	Report func(Finding)
+	// Withdraw takes back the rule's provisional findings on the connection
+	// with that first frame. Nil but in Judge.
+	Withdraw func(conn uint64)
 }
 
 // Subject describes the transaction t, nil for none, redacted as configured.

@@ -134,6 +134,10 @@ type Finding struct {
 	// finding across connections explains: what the rules that this one
 	// silences found on them is left out.
 	Covers []uint64
+	// Provisional says that the rule's aggregate has the last word: the
+	// finding competes for its connection's causes as any other, unless Judge
+	// withdraws it. The rule has a Group.
+	Provisional bool
 }
 
 // Measure is a measured figure.

@@ -19,9 +19,12 @@ type judge struct {
 	table *reassembly.Table[analyzers.State]
 	track *analyzers.Tracker
 
-	passes   []rules.Pass // one a rule
-	found    collection
-	held     held            // what a finding across connections may explain
+	passes []rules.Pass // one a rule
+	found  collection
+	held   held // what a finding across connections may explain
+
+	undecided undecidedList // connections with findings that an aggregate may withdraw
+
 	across   []*found        // findings across connections
 	groupers []rules.Grouper // by rule, nil without an aggregate
 	conns    []rules.Grouper // those that take connections
@@ -258,12 +261,10 @@ func (j *judge) onClosed(c *analyzers.Conn, r *lifecycle.Conn) {
 	}
 	if p != nil {
 		if !c.State.Twin {
-			for _, g := range p.settle(j.opts.Rules, j.opts.Precedence) {
-				if j.coverable(g) {
-					j.held.add(g, &j.found)
-				} else {
-					j.found.add(g)
-				}
+			if p.provisional() {
+				j.undecided.add(undecided{r.ID, *p}, j)
+			} else {
+				j.settle(p)
 			}
 		}
 		*p = pending{}
@@ -271,6 +272,17 @@ func (j *judge) onClosed(c *analyzers.Conn, r *lifecycle.Conn) {
 		c.State.Tag = 0
 	}
 	j.at(nil)
+}
+
+// settle takes in what stands of a connection's findings.
+func (j *judge) settle(p *pending) {
+	for _, g := range p.settle(j.opts.Rules, j.opts.Precedence) {
+		if j.coverable(g) {
+			j.held.add(g, &j.found)
+		} else {
+			j.found.add(g)
+		}
+	}
 }
 
 // concerns reports whether a connection is one that rules about HTTP would
@@ -358,6 +370,9 @@ func (j *judge) merge(o *judge) {
 	j.found.merge(&o.found)
 	for _, g := range o.held.list {
 		j.held.add(g, &j.found)
+	}
+	for _, u := range o.undecided {
+		j.undecided.add(u, j)
 	}
 	for i, g := range j.extra {
 		g.Merge(o.extra[i])

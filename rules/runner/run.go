@@ -114,11 +114,16 @@ func conclude(info capture.Info, totals shard.Totals, err error, judges []*judge
 		p := &total.passes[i]
 		p.Conn = nil
 		if g := total.groupers[i]; g != nil {
+			p.Withdraw = func(conn uint64) { total.undecided.withdraw(i, conn) }
 			g.Judge(p)
+			p.Withdraw = nil
 		}
 		if r.Capture != nil {
 			r.Capture(p, facts)
 		}
+	}
+	for k := range total.undecided {
+		total.settle(&total.undecided[k].pending)
 	}
 	total.found.across(total.across, &total.held, opts)
 	res.Groups = total.extra
