@@ -31,8 +31,20 @@ type Config struct {
 	ZeroWindowWarn   time.Duration // from which on it is a warning
 	FullHandshakes   int           // TLS001: full handshakes that could have been resumed
 
+	KeepAliveRaceLag    time.Duration // KA001, KA002: a program surely knew of a FIN this long after its kernel
+	KeepAliveTLSIdle    time.Duration // KA001, KA002 on TLS: silence after which client data is a request
+	KeepAliveRightAfter time.Duration // KA005, KA009: a close this soon belongs to the response before
+	KeepAliveMassClose  time.Duration // KA005: closes of one server within this are a shutdown
+	KeepAliveGrace      time.Duration // KA004: a close this much before the advertised time-out is in time
+	ForgottenMinStall   time.Duration // KA003: how long data must be sent in vain
+	CloseHonouredWithin time.Duration // KA008: from the last response to the close it announced
+	KeepAliveThinPart   float64       // KA011: of the idle time-out that is used up
+	KeepAliveThinReuses int           // KA011: such reuses of a pair
+
 	TimeWaitMinCloses int     // TW001: closes of a pair before it is judged
 	TimeWaitWarnPart  float64 // of the ephemeral ports, held or projected
+
+	ServerTimeWaitMin int // TW002: least number held at the rate seen
 }
 
 // Defaults returns the thresholds of the catalogue.
@@ -46,8 +58,12 @@ func Defaults() *Config {
 		ExpectMinWait:    300 * time.Millisecond,
 		RoundTripMinCost: 20 * time.Millisecond, RoundTripMin: 3,
 		ZeroWindowMin: 200 * time.Millisecond, ZeroWindowWarn: time.Second,
-		FullHandshakes:    3,
+		FullHandshakes:   3,
+		KeepAliveRaceLag: 10 * time.Millisecond, KeepAliveTLSIdle: time.Second, KeepAliveRightAfter: 100 * time.Millisecond,
+		KeepAliveMassClose: time.Second, KeepAliveGrace: time.Second, ForgottenMinStall: time.Second,
+		CloseHonouredWithin: 5 * time.Second, KeepAliveThinPart: 0.8, KeepAliveThinReuses: 3,
 		TimeWaitMinCloses: 50, TimeWaitWarnPart: 0.1,
+		ServerTimeWaitMin: 1000,
 	}
 }
 
