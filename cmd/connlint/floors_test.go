@@ -48,6 +48,12 @@ func floor(path string) (n int, ok bool) {
 		return 62, true
 	case strings.HasPrefix(p, "rules/"): // the families
 		return 50, true
+	case p == "cmd/connlint/internal/suggest":
+		return 69, true
+	case p == "cmd/connlint/internal/config":
+		return 71, true
+	case p == "cmd/connlint/internal/report/reporttest":
+		return 69, true
 	case strings.HasPrefix(p, "cmd/connlint/internal/report"):
 		return 70, true
 	case strings.HasPrefix(p, "cmd/connlint/internal/tui"):

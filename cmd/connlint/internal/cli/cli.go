@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/connlint/connlint/cmd/connlint/internal/report"
+	"github.com/connlint/connlint/cmd/connlint/internal/suggest"
 )
 
 // The exit statuses.
@@ -121,7 +122,7 @@ func unknownCommand(root *cobra.Command, name string) error {
 	for _, c := range root.Commands() {
 		names = append(names, c.Name())
 	}
-	if hint := didYouMean(name, names); hint != "" {
+	if hint := suggest.DidYouMean(name, names); hint != "" {
 		return fmt.Errorf("unknown command %q%s", name, hint)
 	}
 	if st, err := os.Stat(name); err == nil && (st.IsDir() || st.Mode().IsRegular()) {
@@ -230,7 +231,7 @@ func flagError(cmd *cobra.Command, err error) error {
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
 		name := "--" + e.GetSpecifiedName()
-		if hint := didYouMean(name, names); hint != "" {
+		if hint := suggest.DidYouMean(name, names); hint != "" {
 			return fmt.Errorf("unknown flag %s%s", name, hint)
 		}
 		return fmt.Errorf("unknown flag %s; %s --help lists the flags", name, cmd.CommandPath())

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/connlint/connlint/cmd/connlint/internal/report"
+	"github.com/connlint/connlint/cmd/connlint/internal/suggest"
 )
 
 // choice is a flag with one of a few values.
@@ -25,7 +26,7 @@ func (c *choice) Type() string   { return strings.Join(c.allowed, "|") }
 
 func (c *choice) Set(s string) error {
 	if !slices.Contains(c.allowed, s) {
-		return fmt.Errorf("%q is not one of %s%s", s, strings.Join(c.allowed, ", "), didYouMean(s, c.allowed))
+		return fmt.Errorf("%q is not one of %s%s", s, strings.Join(c.allowed, ", "), suggest.DidYouMean(s, c.allowed))
 	}
 	c.value = s
 	return nil
@@ -101,7 +102,7 @@ func (o *outputList) Set(s string) error {
 	if prefix, file, ok := strings.Cut(s, ":"); ok && len(prefix) > 1 && !strings.ContainsAny(prefix, `/\.`) {
 		if !slices.Contains(formats, prefix) {
 			return fmt.Errorf("%q: %q is not one of the formats %s%s (a file of that name is ./%s)",
-				s, prefix, strings.Join(formats, ", "), didYouMean(prefix, formats), s)
+				s, prefix, strings.Join(formats, ", "), suggest.DidYouMean(prefix, formats), s)
 		}
 		out = output{prefix, file}
 	}

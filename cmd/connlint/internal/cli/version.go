@@ -8,6 +8,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/connlint/connlint/cmd/connlint/internal/suggest"
 )
 
 // build says what program this is. It comes from what the Go command noted in
@@ -113,7 +115,7 @@ func (a *app) completionCommand() *cobra.Command {
 				return root.GenPowerShellCompletionWithDesc(a.Out)
 			}
 			return fmt.Errorf("completion: %q is not one of bash, zsh, fish, powershell%s", args[0],
-				cmp.Or(didYouMean(args[0], shells)))
+				cmp.Or(suggest.DidYouMean(args[0], shells)))
 		},
 	}
 }

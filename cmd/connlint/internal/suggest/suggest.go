@@ -1,23 +1,24 @@
-package cli
+// Package suggest finds what a misspelt word may have meant.
+package suggest
 
 import (
 	"fmt"
 	"strings"
 )
 
-// didYouMean returns "; did you mean X?" for the candidate nearest to word, or
+// DidYouMean returns "; did you mean X?" for the candidate nearest to word, or
 // nothing where none is near.
-func didYouMean(word string, candidates []string) string {
-	if s := nearest(word, candidates); s != "" {
+func DidYouMean(word string, candidates []string) string {
+	if s := Nearest(word, candidates); s != "" {
 		return fmt.Sprintf("; did you mean %s?", s)
 	}
 	return ""
 }
 
-// nearest returns the candidate that the fewest edits make of word, the first
+// Nearest returns the candidate that the fewest edits make of word, the first
 // of equals: at most a third of word's letters, and at least one. A candidate
 // that word begins wins if it alone does.
-func nearest(word string, candidates []string) string {
+func Nearest(word string, candidates []string) string {
 	word = strings.ToLower(word)
 	best, limit := "", max(1, len(word)/3)+1
 	var begun []string
