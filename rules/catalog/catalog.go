@@ -38,6 +38,8 @@ func All() []*rules.Rule {
 		shutdown.UndrainedShutdown,
 		shutdown.RequestUnanswered,
 		timewait.Buildup,
+		timewait.ServerSide,
+		timewait.TupleReused,
 		capturequality.CaptureGap,
 		capturequality.SnaplenCut,
 		capturequality.OneDirection,

@@ -41,7 +41,7 @@ var Buildup = &rules.Rule{
 	},
 	Needs: lifecycle.OneDirection,
 	Group: func(c *rules.Config) rules.Grouping {
-		return rules.GroupBy[*lifecycle.Conn, Pair, Closes](Pileup{Hold: c.TimeWait})
+		return rules.GroupBy[*lifecycle.Conn, Pair, Closes](Pileup{Hold: c.TimeWait, Side: http1.Client})
 	},
 }
 
@@ -51,14 +51,15 @@ type Pair struct {
 	Server netip.AddrPort
 }
 
-// Pileup is the aggregate: the closes that hold a port of the client's.
+// Pileup is the aggregate: the closes after which one side holds TIME_WAIT.
 type Pileup struct {
 	Hold time.Duration // how long a closed connection holds its port
+	Side http1.Side    // which side's holds are counted
 }
 
 // Closes is what is known of one pair.
 type Closes struct {
-	At      accum.Timeline // closes that hold a port of the client's
+	At      accum.Timeline // closes after which the side holds TIME_WAIT
 	Opened  accum.MinMax[int64]
 	Conns   int64
 	Samples accum.SmallestN[Close] // the first of them
@@ -77,15 +78,15 @@ func (Pileup) Key(c *lifecycle.Conn) (Pair, bool) {
 	return Pair{c.Client.Addr(), c.Server}, c.ClientKnown
 }
 
-// Add notes the connection's SYN, and its close if that holds a port of the
-// client's.
-func (Pileup) Add(a Closes, c *lifecycle.Conn) Closes {
+// Add notes the connection's SYN, and its close if the side holds TIME_WAIT
+// after it.
+func (p Pileup) Add(a Closes, c *lifecycle.Conn) Closes {
 	a.Conns++
-	e, o := &c.End[http1.Client], &c.End[http1.Server]
-	if e.SYN.Seen() {
-		a.Opened = a.Opened.Add(e.SYN.Time)
+	if syn := &c.End[http1.Client].SYN; syn.Seen() {
+		a.Opened = a.Opened.Add(syn.Time)
 	}
-	if c.HoldsTimeWait(http1.Client) {
+	e, o := &c.End[p.Side], &c.End[1-p.Side]
+	if c.HoldsTimeWait(p.Side) {
 		// TIME_WAIT begins once both FINs are there.
 		at, frame := e.FIN.Time, e.FIN.Frame
 		a.At = a.At.Add(max(at, o.FIN.Time), 1)
@@ -110,38 +111,27 @@ func (Pileup) Merge(a, b Closes) Closes {
 // Judge weighs the ports held, and those that will be at this rate, against
 // those there are.
 func (p Pileup) Judge(pass *rules.Pass, k Pair, a Closes) {
-	c := pass.Config
-	if a.At.N < int64(c.TimeWaitMinCloses) {
+	w := p.weigh(pass.Config, &a)
+	if !w.fires {
 		return
 	}
-	ports := float64(c.Ports())
-	held, at := a.At.Peak(p.Hold)
-	var span time.Duration
-	var rate float64
-	if a.Opened.Seen {
-		span = time.Duration(a.Opened.Max - a.Opened.Min)
-		rate = float64(a.At.Before(a.Opened.Max)) / max(span, time.Second).Seconds()
-	}
-	projected := rate * p.Hold.Seconds()
-	if max(float64(held), projected) < c.TimeWaitWarnPart*ports {
-		return
-	}
+	ports, held, projected := float64(pass.Config.Ports()), w.held, w.projected
 	sev := rules.Warning
-	if float64(held) >= ports || projected >= ports && span >= longSpan {
+	if float64(held) >= ports || projected >= ports && w.span >= longSpan {
 		sev = rules.Error
 	}
 	f := rules.Finding{
 		Severity: sev,
-		Time:     at,
+		Time:     w.at,
 		Subject:  rules.Subject{Client: netip.AddrPortFrom(k.Client, 0), Server: k.Server},
 		Side:     "client",
 		Conns:    int(a.At.N),
 		Measured: []rules.Measure{
 			{Name: "held_peak_ports", Value: float64(held)},
-			{Name: "closes_per_s", Value: rate},
+			{Name: "closes_per_s", Value: w.rate},
 			{Name: "projected_ports", Value: projected},
 			{Name: "available_ports", Value: ports},
-			{Name: "span_s", Value: span.Seconds()},
+			{Name: "span_s", Value: w.span.Seconds()},
 		},
 	}
 	for _, s := range a.Samples {
@@ -152,15 +142,34 @@ func (p Pileup) Judge(pass *rules.Pass, k Pair, a Closes) {
 	}
 	f.Message = fmt.Sprintf("%s: %s ports held in TIME_WAIT at once", f.Subject.Where(), rules.Count(held))
 	if projected > float64(held) {
-		f.Message += fmt.Sprintf("; at %.0f closes a second it will be %s", rate, rules.Count(int64(projected)))
+		f.Message += fmt.Sprintf("; at %.0f closes a second it will be %s", w.rate, rules.Count(int64(projected)))
 	}
 	f.Message += fmt.Sprintf(" of %s", rules.Count(int64(ports)))
 	if projected >= ports {
-		left := ports / rate
+		left := ports / w.rate
 		f.Message += fmt.Sprintf(": none left %.0f s after the start", left)
 		f.Measured = append(f.Measured, rules.Measure{Name: "exhausted_after_s", Value: left})
 	}
 	pass.Report(f)
+}
+
+// weight is what the closes of a pair come to.
+type weight struct {
+	held, at        int64 // most at once, and since when
+	rate, projected float64
+	span            time.Duration // from first to last SYN
+	fires           bool          // enough for TW001
+}
+
+func (p Pileup) weigh(c *rules.Config, a *Closes) (w weight) {
+	w.held, w.at = a.At.Peak(p.Hold)
+	if a.Opened.Seen {
+		w.span = time.Duration(a.Opened.Max - a.Opened.Min)
+		w.rate = float64(a.At.Before(a.Opened.Max)) / max(w.span, time.Second).Seconds()
+	}
+	w.projected = w.rate * p.Hold.Seconds()
+	w.fires = a.At.N >= int64(c.TimeWaitMinCloses) && max(float64(w.held), w.projected) >= c.TimeWaitWarnPart*float64(c.Ports())
+	return w
 }
 
 // longSpan is how long a rate must have been held to be believed.

@@ -17,6 +17,14 @@ func TestBuildup(t *testing.T) {
 	rulestest.Run(t, timewait.Buildup, "testdata/buildup/*.pkt")
 }
 
+func TestServerSide(t *testing.T) {
+	rulestest.Run(t, timewait.ServerSide, "testdata/server_side/*.pkt")
+}
+
+func TestTupleReused(t *testing.T) {
+	rulestest.Run(t, timewait.TupleReused, "testdata/tuple_reused/*.pkt")
+}
+
 func TestPileupLaws(t *testing.T) {
 	conns := rapid.Custom(func(t *rapid.T) *lifecycle.Conn {
 		c := &lifecycle.Conn{Client: netip.MustParseAddrPort("10.0.0.1:1"), Server: netip.MustParseAddrPort("10.0.0.2:80"), ClientKnown: true}
@@ -33,7 +41,15 @@ func TestPileupLaws(t *testing.T) {
 		if rapid.Bool().Draw(t, "rst") {
 			sv.RST = lifecycle.Mark{Time: at + 1500, Frame: frame + 7}
 		}
+		if rapid.Bool().Draw(t, "before") {
+			c.Before = lifecycle.Before{ID: 1, Last: at - 1000, Finished: true, TimeWait: [2]bool{at%2 == 0, at%3 == 0}}
+		}
+		if rapid.Bool().Draw(t, "refused") {
+			cl.SYNs, c.Outcome = int(at%3), lifecycle.Refused
+		}
 		return c
 	})
 	rulestest.Laws(t, timewait.Pileup{Hold: time.Minute}, conns)
+	rulestest.Laws(t, timewait.Pileup{Hold: time.Minute, Side: http1.Server}, conns)
+	rulestest.Laws(t, timewait.Comebacks{Hold: time.Minute}, conns)
 }
