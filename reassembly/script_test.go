@@ -623,7 +623,7 @@ func TestScripts(t *testing.T) {
 			> FA 1 1 | c-FIN
 			< FA 1 2 | s-FIN
 			> A 2 2 | ended
-			+120001 > S 70000 | open
+			+600001 > S 70000 | open
 			finish | eof`},
 		{"late segments", nil, opening + `
 			> FA 1 1 | c-FIN

@@ -25,7 +25,7 @@ const PatienceSegments = 64
 // order in time without an effect on either.
 const (
 	lingerTime = 2 * time.Second
-	tombTime   = 2 * time.Minute
+	tombTime   = 10 * time.Minute
 	clockSlack = time.Second
 )
 
@@ -40,7 +40,7 @@ type Options struct {
 
 // DefaultOptions are good for one shard of a program of its own.
 func DefaultOptions() Options {
-	return Options{MaxConns: 4 << 20, MaxHeld: 64 << 20, MaxHeldByConn: 4 << 20, MaxTombs: 1 << 20}
+	return Options{MaxConns: 4 << 20, MaxHeld: 64 << 20, MaxHeldByConn: 4 << 20, MaxTombs: 1 << 18}
 }
 
 // Stats count what a table met.
