@@ -97,7 +97,7 @@ func newJudge(opts *Options) *judge {
 func (j *judge) feeds(g rules.Grouper) {
 	list := map[rules.FactKind]*[]rules.Grouper{
 		rules.ConnFact: &j.conns, rules.TransactionFacts: &j.trans, rules.TurnFacts: &j.turns,
-		rules.SightingFact: &j.hops, rules.UsageFacts: &j.uses,
+		rules.StallFacts: &j.stalls, rules.SightingFact: &j.hops, rules.UsageFacts: &j.uses,
 	}[g.Wants()]
 	*list = append(*list, g)
 }
