@@ -14,6 +14,7 @@ import (
 	"github.com/connlint/connlint/rules/pipelining"
 	"github.com/connlint/connlint/rules/shutdown"
 	"github.com/connlint/connlint/rules/timewait"
+	"github.com/connlint/connlint/rules/tlsuse"
 )
 
 // All returns every rule, in the catalogue's order. The slice is the caller's,
@@ -21,6 +22,12 @@ import (
 func All() []*rules.Rule {
 	return []*rules.Rule{
 		latency.NagleDelayedACK,
+		latency.SlowStartCold,
+		latency.SlowStartAfterIdle,
+		latency.HeadOfLineBlocking,
+		latency.ExpectContinueStall,
+		latency.WriteWriteRTT,
+		latency.ZeroWindowStall,
 		framing.MissingContentLength,
 		framing.LengthMismatch,
 		framing.TruncatedChunked,
@@ -40,6 +47,8 @@ func All() []*rules.Rule {
 		timewait.Buildup,
 		timewait.ServerSide,
 		timewait.TupleReused,
+		tlsuse.FullHandshakeRepeated,
+		tlsuse.CloseWithoutNotify,
 		capturequality.CaptureGap,
 		capturequality.SnaplenCut,
 		capturequality.OneDirection,
