@@ -2,8 +2,10 @@ package runner_test
 
 import (
 	"fmt"
+	"os"
 	"testing"
 
+	"github.com/connlint/connlint/capture/pcapfile"
 	"github.com/connlint/connlint/capture/script"
 	"github.com/connlint/connlint/rules"
 	"github.com/connlint/connlint/rules/catalog"
@@ -70,5 +72,33 @@ func BenchmarkRun(b *testing.B) {
 				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(packets), "ns/packet")
 			})
 		}
+	}
+}
+
+// BenchmarkFile runs over the capture that CONNLINT_BENCH_FILE names, to
+// profile real traffic.
+func BenchmarkFile(b *testing.B) {
+	path := os.Getenv("CONNLINT_BENCH_FILE")
+	if path == "" {
+		b.Skip("CONNLINT_BENCH_FILE names no capture")
+	}
+	for _, workers := range []int{1, 2} {
+		b.Run(fmt.Sprint(workers), func(b *testing.B) {
+			b.ReportAllocs()
+			var packets, size uint64
+			for b.Loop() {
+				src, err := pcapfile.Open(path, pcapfile.Options{})
+				if err != nil {
+					b.Fatal(err)
+				}
+				res := runner.Run(src, runner.Options{Rules: catalog.All(), Precedence: catalog.Precedence(), Config: rules.Defaults(), Workers: workers})
+				if err := src.Close(); err != nil || res.Err != nil {
+					b.Fatal(err, res.Err)
+				}
+				packets, size = res.Packets, res.Bytes
+			}
+			b.SetBytes(int64(size))
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(packets), "ns/packet")
+		})
 	}
 }
