@@ -37,6 +37,40 @@ func TestREADME(t *testing.T) {
 	}
 }
 
+// TestTable holds the table of rules in the README of the whole to the
+// catalogue.
+func TestTable(t *testing.T) {
+	const file, begin, end = "../../README.md", "<!-- rules: written by go test ./rules/catalog -update -->\n", "<!-- end of rules -->"
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, ok := strings.Cut(string(b), begin)
+	have, tail, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("%s has no place for the table of rules", file)
+	}
+	var want strings.Builder
+	want.WriteString("| code | name | severity | fault |\n| --- | --- | --- | --- |\n")
+	for _, r := range catalog.All() {
+		off := ""
+		if r.Off {
+			off = ", off unless selected"
+		}
+		fmt.Fprintf(&want, "| [%s](rules/README.md#%s-%s) | %s | %v%s | %s |\n",
+			r.Code, strings.ToLower(r.Code), r.Name, r.Name, r.Doc.Severity, off, cell(r.Doc.Title))
+	}
+	if *update {
+		have = want.String()
+		if err := os.WriteFile(file, []byte(head+begin+have+end+tail), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d := cmp.Diff(want.String(), have); d != "" {
+		t.Errorf("the table in README.md is not the catalogue's (go test ./rules/catalog -update writes it):\n%s", d)
+	}
+}
+
 func readme() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
