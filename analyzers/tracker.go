@@ -178,7 +178,8 @@ func (t *Tracker) Segment(c *Conn, d wire.Dir, seg *reassembly.Segment, k reasse
 	if t.facts.Stall != nil && s.stall.Segment(&c.Streams, d, seg, k, &t.stall) {
 		t.judgeStall(c, d, seg)
 	}
-	if t.facts.Turn != nil && s.turns.Segment(&t.times, s.Life.Side(d), &c.Streams, d, seg, k, &t.turn) {
+	alert := seg.Len > 0 && s.HTTP.Protocol() == http1.TLS && tlsinfo.IsAlert(seg.Payload, seg.Len)
+	if t.facts.Turn != nil && !alert && s.turns.Segment(&t.times, s.Life.Side(d), &c.Streams, d, seg, k, &t.turn) {
 		t.endTurn(c)
 	}
 	if t.facts.Window != nil && s.shut.Segment(&t.times, d, seg, k, &t.shut) {

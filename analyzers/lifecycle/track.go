@@ -25,6 +25,7 @@ type State struct {
 
 	closing uint32 // index in the pool, 0 for none
 	idle    uint32 // index of an afterIdle in the pool, 0 for none
+	resend  uint32 // index of a resend in the pool, 0 for none
 
 	Requests, Responses uint32 // heads met
 	answered            uint32
@@ -76,6 +77,10 @@ type Pool struct {
 	free  []uint32
 	idle  []afterIdle
 	spare []uint32
+
+	resends      []resend
+	spareResends []uint32
+
 	stray map[uint64]Unsolicited // by first frame of the connection
 }
 
@@ -118,6 +123,7 @@ func (s *State) Release(p *Pool, id uint64) {
 		s.closing = 0
 	}
 	s.dropIdle(p)
+	s.dropResend(p)
 }
 
 func (s *State) dropIdle(p *Pool) {
@@ -224,6 +230,9 @@ func (s *State) Segment(p *Pool, id uint64, streams *[2]reassembly.Stream, d wir
 	s.lastFrame = seg.Frame
 	s.segments[d]++
 	s.silence(p, id, d, seg, k)
+	if s.resend != 0 || k&reassembly.Retransmission != 0 {
+		s.again(p, d, seg, k)
+	}
 	if seg.Flags&wire.SYN != 0 {
 		if s.syn[d].frame == 0 {
 			s.syn[d] = s.mark(id, seg)
@@ -296,6 +305,9 @@ func Record[S any](s *State, p *Pool, conn *reassembly.Conn[S], why reassembly.C
 		a := &p.idle[s.idle]
 		c.AfterIdle = AfterIdle{Side: s.Side(a.dir), Idle: time.Duration(a.idle), Data: a.data.full(conn.ID), Len: int(a.n),
 			Retransmits: int(a.resends), LastSent: a.resent.full(conn.ID), Spoke: a.spoke}
+	}
+	if s.resend != 0 {
+		c.Resent = p.resends[s.resend].resent()
 	}
 	c.Before = before(conn.Prev, cd)
 	if s.stray {

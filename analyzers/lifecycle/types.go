@@ -114,6 +114,12 @@ type AfterIdle struct {
 	Spoke bool
 }
 
+// Resent is a time in which data was sent again before it was acknowledged.
+type Resent struct {
+	From, To int64 // capture time: sent first, at the latest, and acknowledged, or else sent last
+	Times    int   // repeats, 0 if there was no such time
+}
+
 // Unsolicited describes responses that no request was outstanding for.
 type Unsolicited struct {
 	Count       int        // 0 for none; what follows is about the first
@@ -192,7 +198,10 @@ type Conn struct {
 	// LongestIdle is the longest time without any segment.
 	LongestIdle time.Duration
 	// AfterIdle is the latest data after silence, unless it was acknowledged.
-	AfterIdle   AfterIdle
+	AfterIdle AfterIdle
+	// Resent is the longest time that data was sent again, of those that
+	// lasted MinIdle or longer and the one under way.
+	Resent      Resent
 	Before      Before
 	Unsolicited Unsolicited
 	// Lost holds the requests outstanding at the end, oldest first, at most

@@ -37,7 +37,8 @@ const (
 	offersH1                            // likewise
 	offersNone                          // it offers nothing to resume, whatever version is agreed
 	offersOld                           // it offers a session, whatever version
-	mayOfferID                          // a session id that may stand for a session only up to TLS 1.2
+	mayOfferID                          // a session id that may stand for a session, or for nothing
+	noIDs                               // the server gives out no session ids
 )
 
 func (s *session) has(f sessionFlags) bool { return s.flags&f != 0 }
@@ -389,8 +390,13 @@ func (s *session) hello(p *Pool, side http1.Side, b []byte, m http1.Mark) bool {
 		if sh.psk {
 			s.kind = Resumed
 		}
-	case len(sh.alpn) > 0:
-		s.alpn = p.name(sh.alpn)
+	default:
+		if len(sh.alpn) > 0 {
+			s.alpn = p.name(sh.alpn)
+		}
+		if !sh.id {
+			s.flags |= noIDs
+		}
 	}
 	*sh = serverHello{}
 	return true
@@ -486,7 +492,7 @@ func (t *State) Summary(out *Summary) {
 	switch {
 	case s.has(offersOld):
 		out.Offer = Offered
-	case s.has(offersNone), s.has(mayOfferID) && s.version >= VersionTLS13:
+	case s.has(offersNone), s.has(mayOfferID) && (s.version >= VersionTLS13 || s.has(noIDs)):
 		out.Offer = NotOffered
 	}
 	for side := range s.half {
@@ -498,6 +504,16 @@ func (t *State) Summary(out *Summary) {
 // hiddenNotify is the length of a record that holds an alert from TLS 1.3 on:
 // two bytes, the inner type and a tag of 16 bytes (RFC 8446 §5.2).
 const hiddenNotify = 2 + 1 + 16
+
+// IsAlert reports whether a segment of length bytes, which begins with b, is
+// one record that holds an alert or, from TLS 1.3 on, is as long as one.
+func IsAlert(b []byte, length int) bool {
+	if len(b) < 5 || b[1] != 3 {
+		return false
+	}
+	n := int(binary.BigEndian.Uint16(b[3:]))
+	return length == 5+n && (b[0] == recAlert || b[0] == recData && n == hiddenNotify)
+}
 
 // notify says whether side has announced its end. From TLS 1.3 on alerts are
 // hidden; but a record longer than another of the side's is none, even if
