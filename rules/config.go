@@ -41,6 +41,8 @@ type Config struct {
 	KeepAliveThinPart   float64       // KA011: of the idle time-out that is used up
 	KeepAliveThinReuses int           // KA011: such reuses of a pair
 
+	RetryWindow time.Duration // PIP003, PIP004: longest time from a loss to its repetition
+
 	TimeWaitMinCloses int     // TW001: closes of a pair before it is judged
 	TimeWaitWarnPart  float64 // of the ephemeral ports, held or projected
 
@@ -62,6 +64,7 @@ func Defaults() *Config {
 		KeepAliveRaceLag: 10 * time.Millisecond, KeepAliveTLSIdle: time.Second, KeepAliveRightAfter: 100 * time.Millisecond,
 		KeepAliveMassClose: time.Second, KeepAliveGrace: time.Second, ForgottenMinStall: time.Second,
 		CloseHonouredWithin: 5 * time.Second, KeepAliveThinPart: 0.8, KeepAliveThinReuses: 3,
+		RetryWindow:       30 * time.Second,
 		TimeWaitMinCloses: 50, TimeWaitWarnPart: 0.1,
 		ServerTimeWaitMin: 1000,
 	}
