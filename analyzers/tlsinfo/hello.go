@@ -35,6 +35,7 @@ type clientHello struct {
 type serverHello struct {
 	version uint16
 	alpn    []byte
+	id      bool // a session id, up to TLS 1.2 a new one or that resumed
 	psk     bool
 	retry   bool // a HelloRetryRequest
 }
@@ -175,8 +176,9 @@ func (h *serverHello) parse(b []byte) bool {
 	v := view{b: b}
 	h.version = uint16(v.u16())
 	h.retry = string(v.bytes(32)) == retryRandom
-	sessionID := v.vec8() // an echo of the client's from TLS 1.3 on: it proves nothing
-	v.bytes(2 + 1)        // cipher suite, compression method
+	sessionID := v.vec8() // from TLS 1.3 on an echo of the client's: it proves nothing
+	h.id = len(sessionID) > 0
+	v.bytes(2 + 1) // cipher suite, compression method
 	ext := v.extensions()
 	if v.bad || h.version>>8 != 3 || h.version > VersionTLS12 || len(sessionID) > 32 {
 		return false
