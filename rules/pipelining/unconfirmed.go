@@ -44,15 +44,18 @@ func unconfirmed(p *rules.Pass, t *http1.Transaction) {
 		return
 	}
 	subj := p.Subject(t)
+	// All of a connection's are one finding, as grave as the worst: their
+	// methods and targets are not what it is about.
+	of := subj
+	of.Method, of.Target, of.Status = "", "", 0
 	f := rules.Finding{
 		Severity: rules.Info,
 		Frames:   rules.Frames(t.Req.First.Frame, t.Behind.Frame),
 		Time:     t.Req.First.Time,
-		Subject:  subj,
+		Subject:  of,
 		Message:  subj.Where() + ": pipelined on a new connection before its first response showed that it is kept",
 		Side:     "client",
-		Cause:    t.Req.First.Frame,
-		Once:     true,
+		Cause:    t.Behind.Frame,
 		Measured: []rules.Measure{{Name: "pipeline_depth", Value: float64(t.Depth)}},
 	}
 	unanswered := t.Outcome == http1.Unanswered || t.Outcome == http1.Incomplete || t.Outcome == http1.Open
