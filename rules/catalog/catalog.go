@@ -10,6 +10,7 @@ import (
 	"github.com/connlint/connlint/rules/capturequality"
 	"github.com/connlint/connlint/rules/framing"
 	"github.com/connlint/connlint/rules/hopbyhop"
+	"github.com/connlint/connlint/rules/keepalive"
 	"github.com/connlint/connlint/rules/latency"
 	"github.com/connlint/connlint/rules/pipelining"
 	"github.com/connlint/connlint/rules/shutdown"
@@ -28,6 +29,17 @@ func All() []*rules.Rule {
 		latency.ExpectContinueStall,
 		latency.WriteWriteRTT,
 		latency.ZeroWindowStall,
+		keepalive.Race,
+		keepalive.WriteAfterFIN,
+		keepalive.IdleTimeoutMismatch,
+		keepalive.AdvertisedTimeoutBroken,
+		keepalive.CloseNotSignalled,
+		keepalive.HTTP10Unconfirmed,
+		keepalive.RequestAfterClose,
+		keepalive.CloseNotHonoured,
+		keepalive.LastRequestWithoutClose,
+		keepalive.HTTP10ProxyClient,
+		keepalive.ThinMargin,
 		framing.MissingContentLength,
 		framing.LengthMismatch,
 		framing.TruncatedChunked,
