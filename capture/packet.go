@@ -7,6 +7,7 @@
 package capture
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 )
@@ -21,6 +22,10 @@ type Packet struct {
 	Link    LinkType // how Data begins
 	Block   *Block   // what holds Data; nil where the garbage collector does
 }
+
+// ErrIdle is what a live source's Next returns when it has no packet for now:
+// time to hand on what was held back. The next call waits a little.
+var ErrIdle = errors.New("no packet for now")
 
 // Source lends packets. Next fills p with the next packet and returns io.EOF
 // after the last. Any other error means that the rest of the source cannot be

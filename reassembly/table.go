@@ -293,6 +293,15 @@ func (t *Table[S]) tell(time int64) {
 	t.last = time
 }
 
+// Advance says that capture time has come to now, in nanoseconds since
+// 1970-01-01 UTC, though no packet says so: for live captures of quiet networks.
+func (t *Table[S]) Advance(now int64) {
+	if now > t.now {
+		t.now = now
+		t.expire()
+	}
+}
+
 // expire lets go of what is over: lingering connections and tombs, oldest
 // first, and now and then an idle connection. Those with segments to come are
 // judged by the times of these (see lookup); the slack leaves them to that

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/connlint/connlint/capture"
 )
@@ -17,6 +18,21 @@ type Options struct {
 	// Progress, if set, is called every few thousand packets from Run's
 	// goroutine.
 	Progress func(capture.Info)
+	// Tick, if set, is called for each worker, in its goroutine, whenever the
+	// source is idle and every some thousand packets, with the same values for
+	// all. No segment then waits for others to be handed over with.
+	Tick func(worker int, t *Tick)
+	// Clock, if set, gives the time, in nanoseconds since 1970-01-01 UTC, that
+	// Tick.Now is to follow while the source is idle.
+	Clock func() int64
+}
+
+// Tick is a point in the capture that all workers pass: all segments of the
+// packets up to it were worked on, none of those behind it.
+type Tick struct {
+	Packets    uint64
+	First, Now int64 // time of the first packet, and the latest time that has come; 0 before any
+	Source     capture.Info
 }
 
 // Totals describe what was read.
@@ -37,6 +53,7 @@ const (
 	batchSegments = 256
 	batchesAhead  = 4
 	progressEvery = 1 << 12
+	tickEvery     = 1 << 14
 )
 
 // batch is a run of segments for one worker, with holds on the blocks their
@@ -44,6 +61,7 @@ const (
 type batch struct {
 	segs   []capture.Segment
 	blocks []*capture.Block
+	tick   *Tick // that comes after the segments, nil for none
 }
 
 func (b *batch) add(s *capture.Segment, block *capture.Block) {
@@ -61,7 +79,7 @@ func (b *batch) release() {
 		b.blocks[i] = nil
 	}
 	clear(b.segs)
-	b.segs, b.blocks = b.segs[:0], b.blocks[:0]
+	b.segs, b.blocks, b.tick = b.segs[:0], b.blocks[:0], nil
 }
 
 // Run reads src to its end. Each segment goes to the worker that its
@@ -73,11 +91,11 @@ func Run(src capture.Source, workers []func(*capture.Segment), opts Options) (To
 	r := reader{src: src, opts: opts, dec: capture.NewDecoder(opts.Decoder)}
 	if len(workers) == 1 {
 		work := workers[0]
-		err := r.run(func(s *capture.Segment, _ *capture.Block) { work(s) })
+		err := r.run(func(s *capture.Segment, _ *capture.Block) { work(s) }, func(t *Tick) { opts.Tick(0, t) })
 		return r.totals, err
 	}
-	d := newDealer(workers)
-	err := r.run(d.deal)
+	d := newDealer(workers, opts.Tick)
+	err := r.run(d.deal, d.tick)
 	d.finish()
 	return r.totals, err
 }
@@ -92,14 +110,20 @@ type reader struct {
 	totals Totals
 }
 
-func (r *reader) run(deal func(*capture.Segment, *capture.Block)) error {
+func (r *reader) run(deal func(*capture.Segment, *capture.Block), tick func(*Tick)) error {
 	var p capture.Packet
 	var s capture.Segment
 	t := &r.totals
 	var err error
 	for {
 		if err = r.src.Next(&p); err != nil {
-			break
+			if !errors.Is(err, capture.ErrIdle) {
+				break
+			}
+			if r.opts.Tick != nil {
+				tick(r.now(true))
+			}
+			continue
 		}
 		t.Packets++
 		switch {
@@ -112,6 +136,9 @@ func (r *reader) run(deal func(*capture.Segment, *capture.Block)) error {
 		}
 		if r.opts.Progress != nil && t.Packets%progressEvery == 0 {
 			r.opts.Progress(r.src.Info())
+		}
+		if r.opts.Tick != nil && t.Packets%tickEvery == 0 {
+			tick(r.now(false)) // before this packet's segment: it belongs behind
 		}
 		if !r.dec.Decode(&p, &s) {
 			continue
@@ -136,6 +163,17 @@ func (r *reader) run(deal func(*capture.Segment, *capture.Block)) error {
 	return err
 }
 
+// now returns the tick at hand.
+func (r *reader) now(idle bool) *Tick {
+	t := &Tick{Packets: r.totals.Packets, First: r.totals.First, Now: r.totals.Last, Source: r.src.Info()}
+	if idle && r.opts.Clock != nil && t.Packets > 0 {
+		// Packets may lie in the kernel for a moment: time has not come for them.
+		const late = int64(time.Second)
+		t.Now = max(t.Now, r.opts.Clock()-late)
+	}
+	return t
+}
+
 // back notes a packet whose time lies before that of an earlier one.
 func (r *reader) back(p *capture.Packet) {
 	t := &r.totals
@@ -155,7 +193,7 @@ type dealer struct {
 	done sync.WaitGroup
 }
 
-func newDealer(workers []func(*capture.Segment)) *dealer {
+func newDealer(workers []func(*capture.Segment), tick func(int, *Tick)) *dealer {
 	n := len(workers)
 	d := &dealer{next: make([]*batch, n), full: make([]chan *batch, n), free: make(chan *batch, n*(batchesAhead+2))}
 	for range cap(d.free) {
@@ -168,6 +206,9 @@ func newDealer(workers []func(*capture.Segment)) *dealer {
 			for b := range d.full[i] {
 				for j := range b.segs {
 					work(&b.segs[j])
+				}
+				if b.tick != nil {
+					tick(i, b.tick)
 				}
 				b.release()
 				d.free <- b
@@ -184,6 +225,15 @@ func (d *dealer) deal(s *capture.Segment, block *capture.Block) {
 	b := d.next[i]
 	b.add(s, block)
 	if len(b.segs) == batchSegments {
+		d.full[i] <- b
+		d.next[i] = <-d.free
+	}
+}
+
+// tick hands over all that is there, followed by t.
+func (d *dealer) tick(t *Tick) {
+	for i, b := range d.next {
+		b.tick = t
 		d.full[i] <- b
 		d.next[i] = <-d.free
 	}
