@@ -41,12 +41,13 @@ type TurnFact struct {
 }
 
 // UsageFact is what a connection is used for, and its end: a transaction that
-// is over, a turn that is over where transactions cannot be read (TLS, or heads
-// cut by the snapshot length), or with neither the end of the connection. It is
-// borrowed: valid until Add returns.
+// is over, a turn that is over, or with neither the end of the connection.
+// Turns are those where transactions cannot be read (TLS, or heads cut by the
+// snapshot length), and elsewhere a first one whose response came in several
+// flights. It is borrowed: valid until Add returns.
 type UsageFact struct {
 	Transaction *http1.Transaction // nil but at the end of a transaction
-	Turn        *timing.Turn       // nil but at the end of such a turn
+	Turn        *timing.Turn       // nil but at the end of a turn
 	Conn        *lifecycle.Conn    // as known then
 }
 

@@ -28,6 +28,8 @@ type Pass struct {
 	// Report takes a finding. Conn, Client and Server are filled in from the
 	// connection where they are zero.
 	Report func(Finding)
+	// Totals are those of the capture. Nil but in Capture and Judge.
+	Totals *CaptureFacts
 	// Withdraw takes back the rule's provisional findings on the connection
 	// with that first frame. Nil but in Judge.
 	Withdraw func(conn uint64)

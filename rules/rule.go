@@ -8,6 +8,8 @@
 package rules
 
 import (
+	"net/netip"
+
 	"github.com/connlint/connlint/analyzers/http1"
 	"github.com/connlint/connlint/analyzers/lifecycle"
 	"github.com/connlint/connlint/analyzers/timing"
@@ -108,6 +110,7 @@ type CaptureFacts struct {
 	Cut                 bool
 	CutReason           string
 	HTTPConns, TLSConns uint64
+	Servers             map[netip.Addr]bool // hosts that answered HTTP requests
 }
 
 // Finding is one fault found, with its evidence.

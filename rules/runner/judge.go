@@ -2,6 +2,8 @@ package runner
 
 import (
 	"encoding/binary"
+	"maps"
+	"net/netip"
 	"slices"
 
 	"github.com/connlint/connlint/analyzers"
@@ -35,6 +37,8 @@ type judge struct {
 	uses     []rules.Grouper // those that take usage
 	extra    []rules.Grouper // of Options.Groups
 
+	monitor *watch // nil without Options.Monitor
+
 	pend []pending // by a connection's Tag; 0 is unused
 	free []uint32
 
@@ -43,6 +47,7 @@ type judge struct {
 
 	firsts   []byte // first frames of connections, as differences in uvarints
 	last     uint64
+	servers  map[netip.Addr]bool // that answered
 	missing  map[lifecycle.Evidence]*lack
 	abstains map[abstention]uint64
 
@@ -62,7 +67,7 @@ type abstention struct {
 
 func newJudge(opts *Options) *judge {
 	j := &judge{opts: opts, passes: make([]rules.Pass, len(opts.Rules)), groupers: make([]rules.Grouper, len(opts.Rules)),
-		pend: make([]pending, 1), missing: map[lifecycle.Evidence]*lack{}, abstains: map[abstention]uint64{}}
+		pend: make([]pending, 1), missing: map[lifecycle.Evidence]*lack{}, servers: map[netip.Addr]bool{}, abstains: map[abstention]uint64{}}
 	j.found.all = opts.All
 	for i, r := range opts.Rules {
 		j.passes[i] = rules.Pass{Config: opts.Config, Conn: j.record, Report: func(f rules.Finding) { j.report(i, f) }}
@@ -116,10 +121,10 @@ func (j *judge) trackerOptions() analyzers.Options {
 // facts subscribes to the facts that some rule wants.
 func (j *judge) facts() analyzers.Facts {
 	f := analyzers.Facts{Opened: j.onOpened, Closed: j.onClosed}
-	if len(j.head) > 0 || j.opts.watch != nil {
+	if len(j.head) > 0 || j.opts.watch != nil || j.monitor != nil {
 		f.Head = j.onHead
 	}
-	if len(j.transaction) > 0 || len(j.trans) > 0 || len(j.uses) > 0 {
+	if len(j.transaction) > 0 || len(j.trans) > 0 || len(j.uses) > 0 || j.monitor != nil {
 		f.Transaction = j.onTransaction
 	}
 	if len(j.anomaly) > 0 {
@@ -155,11 +160,17 @@ func (j *judge) record() *lifecycle.Conn {
 func (j *judge) onOpened(c *analyzers.Conn) {
 	j.firsts = binary.AppendUvarint(j.firsts, c.ID-j.last)
 	j.last = c.ID
+	if j.monitor != nil {
+		j.monitor.fresh = c
+	}
 }
 
 func (j *judge) onHead(c *analyzers.Conn, h *http1.Head, m *http1.Message, t *http1.Transaction) {
 	if j.opts.watch != nil {
 		j.opts.watch(c, h, m)
+	}
+	if j.monitor != nil {
+		j.monitor.requested(c, h, t)
 	}
 	j.at(c)
 	for _, i := range j.head {
@@ -168,6 +179,9 @@ func (j *judge) onHead(c *analyzers.Conn, h *http1.Head, m *http1.Message, t *ht
 }
 
 func (j *judge) onTransaction(c *analyzers.Conn, t *http1.Transaction) {
+	if j.monitor != nil {
+		j.monitor.over(c, t)
+	}
 	j.at(c)
 	for _, i := range j.transaction {
 		j.opts.Rules[i].Transaction(&j.passes[i], t)
@@ -221,7 +235,8 @@ func (j *judge) onTurn(c *analyzers.Conn, t *timing.Turn) {
 		}
 	}
 	if len(j.uses) > 0 {
-		if r := j.record(); r.Missing&(lifecycle.Encrypted|lifecycle.SnapCut) != 0 {
+		r := j.record()
+		if r.Missing&(lifecycle.Encrypted|lifecycle.SnapCut) != 0 || t.First && t.Flights > 1 {
 			j.use(rules.UsageFact{Turn: t, Conn: r})
 		}
 	}
@@ -251,6 +266,9 @@ func (j *judge) onClosed(c *analyzers.Conn, r *lifecycle.Conn) {
 			g.Add(r)
 		}
 		j.use(rules.UsageFact{Conn: r})
+		if r.Answered > 0 {
+			j.servers[r.Server.Addr()] = true
+		}
 	}
 	var p *pending
 	if tag := c.State.Tag; tag != 0 {
@@ -271,12 +289,18 @@ func (j *judge) onClosed(c *analyzers.Conn, r *lifecycle.Conn) {
 		j.free = append(j.free, c.State.Tag)
 		c.State.Tag = 0
 	}
+	if j.monitor != nil {
+		j.monitor.closed(c, r)
+	}
 	j.at(nil)
 }
 
 // settle takes in what stands of a connection's findings.
 func (j *judge) settle(p *pending) {
 	for _, g := range p.settle(j.opts.Rules, j.opts.Precedence) {
+		if j.monitor != nil {
+			j.monitor.found(g)
+		}
 		if j.coverable(g) {
 			j.held.add(g, &j.found)
 		} else {
@@ -374,6 +398,7 @@ func (j *judge) merge(o *judge) {
 	for _, u := range o.undecided {
 		j.undecided.add(u, j)
 	}
+	maps.Copy(j.servers, o.servers)
 	for i, g := range j.extra {
 		g.Merge(o.extra[i])
 	}

@@ -36,6 +36,14 @@ func Run(src capture.Source, opts Options) *Result {
 		j.table = reassembly.NewTable(j.track, bounds)
 		judges[i], workers[i] = j, j.table.Feed
 	}
+	if opts.Monitor != nil {
+		opts.Monitor.attach(judges)
+	}
+	for i, j := range judges {
+		if j.monitor != nil {
+			workers[i] = j.monitor.feed(j.table.Feed)
+		}
+	}
 	so := shard.Options{}
 	if opts.Progress != nil {
 		so.Progress = func(i capture.Info) { opts.Progress(int64(i.Bytes), i.Size) }
@@ -43,10 +51,18 @@ func Run(src capture.Source, opts Options) *Result {
 	totals, err := shard.Run(src, workers, so)
 	var wg sync.WaitGroup
 	for _, j := range judges {
-		wg.Go(j.table.Finish)
+		if j.monitor != nil {
+			wg.Go(j.monitor.finish)
+		} else {
+			wg.Go(j.table.Finish)
+		}
 	}
 	wg.Wait()
-	return conclude(src.Info(), totals, err, judges, &opts)
+	res := conclude(src.Info(), totals, err, judges, &opts)
+	if opts.Monitor != nil {
+		opts.Monitor.result.Store(res)
+	}
+	return res
 }
 
 // conclude brings the shards' results together.
@@ -109,10 +125,11 @@ func conclude(info capture.Info, totals shard.Totals, err error, judges []*judge
 			facts.FirstMissing[bit] = firstOf(facts.FirstMissing[bit], l.first)
 		}
 	}
+	facts.Servers = total.servers
 	total.at(nil)
 	for i, r := range opts.Rules {
 		p := &total.passes[i]
-		p.Conn = nil
+		p.Conn, p.Totals = nil, facts
 		if g := total.groupers[i]; g != nil {
 			p.Withdraw = func(conn uint64) { total.undecided.withdraw(i, conn) }
 			g.Judge(p)
