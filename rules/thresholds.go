@@ -84,8 +84,11 @@ func (c *Config) Check() error {
 			}
 		}
 	}
-	if c.PortMin < 1 || c.PortMax > 65535 {
-		return fmt.Errorf("ports are from 1 to 65535, not %d to %d", c.PortMin, c.PortMax)
+	switch {
+	case c.PortMin < 1:
+		return fmt.Errorf("port-min is %d, below the first port, 1", c.PortMin)
+	case c.PortMax > 65535:
+		return fmt.Errorf("port-max is %d, above the last port, 65535", c.PortMax)
 	}
 	return nil
 }

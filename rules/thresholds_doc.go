@@ -41,10 +41,32 @@ func thresholdDoc(field string) (code, doc string) {
 		return "LAT007", "from which on it is a warning"
 	case "FullHandshakes":
 		return "TLS001", "full handshakes that could have been resumed"
+	case "KeepAliveRaceLag":
+		return "KA001", "a program surely knew of a FIN this long after its kernel"
+	case "KeepAliveTLSIdle":
+		return "KA001", "KA001, KA002 on TLS: silence after which client data is a request"
+	case "KeepAliveRightAfter":
+		return "KA005", "a close this soon belongs to the response before"
+	case "KeepAliveMassClose":
+		return "KA005", "closes of one server within this are a shutdown"
+	case "KeepAliveGrace":
+		return "KA004", "a close this much before the advertised time-out is in time"
+	case "ForgottenMinStall":
+		return "KA003", "how long data must be sent in vain"
+	case "CloseHonouredWithin":
+		return "KA008", "from the last response to the close it announced"
+	case "KeepAliveThinPart":
+		return "KA011", "of the idle time-out that is used up"
+	case "KeepAliveThinReuses":
+		return "KA011", "such reuses of a pair"
+	case "RetryWindow":
+		return "PIP003", "longest time from a loss to its repetition"
 	case "TimeWaitMinCloses":
 		return "TW001", "closes of a pair before it is judged"
 	case "TimeWaitWarnPart":
 		return "TW001", "of the ephemeral ports, held or projected"
+	case "ServerTimeWaitMin":
+		return "TW002", "least number held at the rate seen"
 	}
 	return "", ""
 }
