@@ -1,7 +1,9 @@
 package runner
 
 import (
+	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/connlint/connlint/analyzers"
@@ -11,6 +13,7 @@ import (
 	"github.com/connlint/connlint/capture/wire"
 	"github.com/connlint/connlint/reassembly"
 	"github.com/connlint/connlint/reassembly/shard"
+	"github.com/connlint/connlint/rules"
 )
 
 // MaxRows bounds the segments of a Trace.
@@ -64,10 +67,54 @@ func TraceConn(src capture.Source, number int, opts Options) (*Trace, error) {
 	return tr, nil
 }
 
+// Connection names one connection of a capture.
+type Connection struct {
+	ID   uint64 // frame of its first segment
+	A, B netip.AddrPort
+}
+
+// TraceOnly traces the connection c of src as TraceConn does, but looks at its
+// segments alone: it is quick, and finds only what rules about one connection
+// find. Where src no longer has the connection's first segment, as a buffer of
+// the latest packets may not, it is traced from the first that is left. The
+// caller knows its number.
+func TraceOnly(src capture.Source, c Connection, opts Options) (*Trace, error) {
+	opts.Workers, opts.All, opts.Monitor, opts.Groups = 1, true, nil, nil
+	opts.Rules = slices.DeleteFunc(slices.Clone(opts.Rules), func(r *rules.Rule) bool { return r.Group != nil || r.Capture != nil })
+	t := &tracer{want: -1, from: c.ID, redact: &opts}
+	opts.watch = t.head
+	j := newJudge(&opts)
+	t.Tracker = j.track
+	j.table = reassembly.NewTable[analyzers.State](t, reassembly.DefaultOptions())
+	a, b := flowAddr(c.A), flowAddr(c.B)
+	totals, err := shard.Run(src, []func(*capture.Segment){func(s *capture.Segment) {
+		f := &s.Flow
+		if f.SrcPort == c.A.Port() && f.DstPort == c.B.Port() && f.Src == a && f.Dst == b ||
+			f.SrcPort == c.B.Port() && f.DstPort == c.A.Port() && f.Src == b && f.Dst == a {
+			j.table.Feed(s)
+		}
+	}}, shard.Options{})
+	j.table.Finish()
+	res := conclude(src.Info(), totals, err, []*judge{j}, &opts)
+	tr := &t.trace
+	tr.Result = res
+	if t.id == 0 {
+		if err == nil {
+			err = errors.New("its packets are no longer there")
+		}
+		return tr, err
+	}
+	tr.mark(res.Findings, t.id)
+	return tr, nil
+}
+
+func flowAddr(a netip.AddrPort) wire.Addr { return wire.Addr(a.Addr().As16()) }
+
 // tracer is a Tracker that writes down one connection's segments.
 type tracer struct {
 	*analyzers.Tracker
-	want, opened int
+	want, opened int    // its number, -1 to take the first connection from a frame on
+	from         uint64 // that frame
 	id           uint64 // of the connection, once met
 	bases        [2]base
 	redact       *Options
@@ -81,7 +128,7 @@ type base struct {
 
 func (t *tracer) Segment(c *analyzers.Conn, d wire.Dir, s *reassembly.Segment, k reassembly.Kind) {
 	if k&reassembly.First != 0 {
-		if t.opened == t.want {
+		if t.opened == t.want || t.want < 0 && t.id == 0 && c.ID >= t.from {
 			t.id = c.ID
 		}
 		t.opened++

@@ -35,6 +35,9 @@ type Options struct {
 	// size of the source in bytes (-1 if unknown), from Run's goroutine.
 	Progress func(read, size int64)
 
+	// Monitor, if set, lets others look on. It serves one run.
+	Monitor *Monitor
+
 	// watch, if set, is shown every message head. For traces.
 	watch func(*analyzers.Conn, *http1.Head, *http1.Message)
 }

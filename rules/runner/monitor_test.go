@@ -1,0 +1,195 @@
+package runner_test
+
+import (
+	"io"
+	"net/netip"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/connlint/connlint/capture"
+	"github.com/connlint/connlint/capture/script"
+	"github.com/connlint/connlint/rules"
+	"github.com/connlint/connlint/rules/catalog"
+	"github.com/connlint/connlint/rules/runner"
+)
+
+// stops is a source that calls at after a number of packets.
+type stops struct {
+	capture.Source
+	after uint64
+	at    func()
+}
+
+func (s *stops) Next(p *capture.Packet) error {
+	err := s.Source.Next(p)
+	if err == nil && p.Frame == s.after+1 || err == io.EOF && s.after == 0 {
+		s.at()
+	}
+	return err
+}
+
+func watched(t *testing.T, text string, m *runner.Monitor, workers int, after uint64, at func()) *runner.Result {
+	t.Helper()
+	s, err := script.Parse("watched", text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return runner.Run(&stops{s.Source(0), after, at}, runner.Options{Rules: catalog.All(), Precedence: catalog.Precedence(),
+		Config: rules.Defaults(), Workers: workers, Monitor: m})
+}
+
+const threeConns = `
+conn a 10.0.0.1:40000 > 10.0.0.9:80
+conn b 10.0.0.1:40001 > 10.0.0.9:80 at=1
+conn c 10.0.0.2:40002 > 10.0.0.9:80 at=2
++0 a handshake
++0.1 a > P "GET /1 HTTP/1.1\r\nHost: shop\r\n\r\n"
++0.1 a < P "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
++0.1 a > A
++0.1 a > P "GET /2 HTTP/1.1\r\nHost: shop\r\n\r\n"
+@1 b handshake
++0.1 b > P "GET /3 HTTP/1.1\r\nHost: shop\r\n\r\n"
++0.1 b < P "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+@2 c handshake
+@3 b < close
+@5 c > A
+@6 c > A
+`
+
+func TestMonitorMidway(t *testing.T) {
+	m := runner.NewMonitor(runner.MonitorOptions{})
+	if s := m.Snapshot(); s.Now != 0 || len(s.Conns) != 0 || s.Result != nil {
+		t.Errorf("before the run: %+v", s)
+	}
+	var mid *runner.Snapshot
+	// After c's handshake: a waits for an answer, b is idle, c is unused.
+	res := watched(t, threeConns, m, 1, 15, func() { mid = m.Snapshot() })
+	if mid == nil || mid.Result != nil {
+		t.Fatal("no snapshot during the run, or one with its result")
+	}
+	got := mid.Total
+	got.Series, got.Last, got.Host = runner.Series{}, 0, ""
+	want := runner.PairRow{Conns: 3, Open: 3, Used: 2, Idle: 1, Requests: 3, Answered: 2}
+	if d := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{})); d != "" {
+		t.Errorf("total in between (-want +got):\n%s", d)
+	}
+	if reuse, ok := mid.Total.Reuse(); !ok || reuse < 0.33 || reuse > 0.34 {
+		t.Errorf("reuse %v, want 1 of 3", reuse)
+	}
+	states := map[uint16]int{}
+	for _, c := range mid.Conns {
+		states[c.Client.Port()] = c.Outstanding
+		if c.Closed || !c.Established && c.Client.Port() != 40002 {
+			t.Errorf("%+v", c)
+		}
+	}
+	if d := cmp.Diff(map[uint16]int{40000: 1, 40001: 0, 40002: 0}, states); d != "" {
+		t.Error(d)
+	}
+	if len(mid.Pairs) != 2 || mid.Pairs[0].Conns != 2 || mid.Pairs[0].Host != "shop" {
+		t.Errorf("pairs %+v", mid.Pairs)
+	}
+
+	end := m.Snapshot()
+	if end.Result != res {
+		t.Fatal("the result is not handed out")
+	}
+	if end.Total.Open != 2 || end.Total.ClosedByServer != 1 || end.Total.TimeWait != 1 {
+		t.Errorf("at the end %+v", end.Total)
+	}
+	open := end.Total.Series.Open
+	if slices.Max(open) != 3 || open[len(open)-1] != 2 {
+		t.Errorf("open over time %v", open)
+	}
+	for id, n := range map[uint64]int{1: 0, mid.Conns[0].ID: m.Number(mid.Conns[0].ID)} {
+		if m.Number(id) != n {
+			t.Errorf("connection of frame %d has number %d, want %d", id, m.Number(id), n)
+		}
+	}
+}
+
+// TestMonitorShards holds that the account is the same for any number of
+// shards, and that looking on changes nothing.
+func TestMonitorShards(t *testing.T) {
+	var want *runner.Snapshot
+	for _, workers := range []int{1, 3} {
+		m := runner.NewMonitor(runner.MonitorOptions{Conns: 10000, Findings: 10000})
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					m.Snapshot()
+				}
+			}
+		})
+		res := watched(t, loads["churn"], m, workers, 0, func() {})
+		close(stop)
+		wg.Wait()
+		s := m.Snapshot()
+		if uint64(s.Total.Conns) != res.TCPConnections || uint64(s.Total.Requests) != res.Requests || len(s.Conns) != int(res.TCPConnections) {
+			t.Errorf("%d workers: %d connections, %d rows, %d requests; want %d, %d", workers, s.Total.Conns, len(s.Conns), s.Total.Requests, res.TCPConnections, res.Requests)
+		}
+		if s.Total.TimeWait != s.Total.Conns || s.Total.Open != 0 || s.Total.Idle != 0 {
+			t.Errorf("%d workers: %+v", workers, s.Total)
+		}
+		s.Result = nil
+		s.Now = 0
+		for i := range s.Findings {
+			s.Findings[i].Rule = nil
+		}
+		if want == nil {
+			want = s
+		} else if d := cmp.Diff(want, s, cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{})); d != "" {
+			t.Errorf("%d workers (-want +got):\n%.2000s", workers, d)
+		}
+	}
+}
+
+func TestMonitorBounds(t *testing.T) {
+	m := runner.NewMonitor(runner.MonitorOptions{Conns: 20, Pairs: 5, Findings: 16, Live: true})
+	res := watched(t, loads["churn"], m, 2, 0, func() {})
+	s := m.Snapshot()
+	if len(s.Conns) > 32 || len(s.Pairs) > 5 {
+		t.Errorf("%d connections and %d pairs: the bounds do not hold", len(s.Conns), len(s.Pairs))
+	}
+	if uint64(s.Total.Conns) != res.TCPConnections {
+		t.Errorf("%d connections counted of %d", s.Total.Conns, res.TCPConnections)
+	}
+}
+
+func TestTraceOnly(t *testing.T) {
+	s, err := script.Parse("watched", threeConns)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := runner.Options{Rules: catalog.All(), Precedence: catalog.Precedence(), Config: rules.Defaults()}
+	want, err := runner.TraceConn(s.Source(0), 1, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := runner.Connection{ID: want.Conn.ID, A: want.Conn.Server, B: want.Conn.Client}
+	got, err := runner.TraceOnly(s.Source(0), c, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, rows := range [][]runner.Row{want.Rows, got.Rows} {
+		for i := range rows {
+			rows[i].Findings = nil // those of all connections are not looked for
+		}
+	}
+	if d := cmp.Diff(want.Rows, got.Rows); d != "" {
+		t.Errorf("(-all +only)\n%s", d)
+	}
+	c.ID = 1 << 40
+	if _, err := runner.TraceOnly(s.Source(0), c, opts); err == nil {
+		t.Error("no error for a connection that is not there")
+	}
+}
