@@ -28,7 +28,6 @@ type clientHello struct {
 	h2, h1    bool // in ALPN
 	ticket    bool // a session ticket that is not empty
 	psk       bool
-	tls13     bool // supported_versions has TLS 1.3 or later
 }
 
 // serverHello is the same of a ServerHello.
@@ -136,13 +135,6 @@ func (h *clientHello) parse(b []byte) bool {
 			h.ticket = len(body) > 0
 		case extPreSharedKey:
 			h.psk = true
-		case extSupportedVersions:
-			for versions := (view{b: e.vec8()}); len(versions.b) > 1; {
-				// GREASE values (RFC 8701) are versions of nothing.
-				if n := versions.u16(); n>>8 == 3 && n >= VersionTLS13 {
-					h.tls13 = true
-				}
-			}
 		}
 		if e.bad {
 			return false

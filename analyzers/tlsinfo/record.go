@@ -215,6 +215,7 @@ func (s *session) header(p *Pool, side http1.Side, h *half, b []byte, m http1.Ma
 		return n
 	}
 	h.rem, h.last = length, length
+	m.Seq = m.Seq.Add(n - len(h.hdr))
 	s.record(side, h, m)
 	return n
 }
@@ -421,11 +422,11 @@ func (s *session) client(p *Pool, ch *clientHello) {
 		s.flags |= offersH1
 	}
 	switch {
-	case ch.psk || ch.ticket || len(ch.sessionID) > 0 && !ch.tls13:
+	case ch.psk || ch.ticket:
 		s.flags |= offersOld
 	case len(ch.sessionID) > 0:
-		// A client of TLS 1.3 may send a random one, for middleboxes
-		// (RFC 8446 §4.1.2).
+		// Some send a random one: for middleboxes (RFC 8446 §4.1.2), or to
+		// see whether a ticket is taken (RFC 5077 §3.4).
 		s.flags |= mayOfferID
 	default:
 		s.flags |= offersNone

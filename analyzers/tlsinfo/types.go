@@ -63,7 +63,8 @@ type Summary struct {
 	// Start is the first byte of the ClientHello. Done is the segment that
 	// completed the handshake: that of the later Finished, or from TLS 1.3 on
 	// of the client's first encrypted record that answers the ServerHello
-	// (RFC 8446 §2). Frame is 0 for what was not seen.
+	// (RFC 8446 §2); Seq is where the record begins. Frame is 0 for what was
+	// not seen.
 	Start, Done http1.Mark
 
 	Notify [2]Notify // by http1.Side
