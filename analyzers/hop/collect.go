@@ -137,7 +137,10 @@ func (c *Collector) request(p *Pool, h *http1.Head, t *http1.Transaction) {
 // field notes one request field; the Connection fields are among connection.
 func (s *Sighting) field(f *http1.Field, connection []http1.Field) {
 	switch f.ID {
-	case http1.FieldConnection, http1.FieldHost, http1.FieldContentLength, http1.FieldTransferEncoding:
+	case http1.FieldConnection:
+		s.Connection = hash(s.Connection+1, f.Value)
+		return
+	case http1.FieldHost, http1.FieldContentLength, http1.FieldTransferEncoding:
 		return // each hop's own
 	case http1.FieldVia:
 		s.Via = lastEntry(f.Value)
@@ -251,6 +254,10 @@ func (s *Sighting) response(h *http1.Head) {
 			length = f.Value
 		case http1.FieldVia:
 			s.RespVia = lastEntry(f.Value)
+		case http1.FieldConnection:
+			s.RespConnection = hash(s.RespConnection+1, f.Value)
+		case http1.FieldKeepAlive:
+			s.RespKeepAlive = hash(s.RespKeepAlive+1, f.Value)
 		}
 	}
 	switch {

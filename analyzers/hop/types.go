@@ -54,6 +54,10 @@ type Sighting struct {
 	// Via and RespVia are hashes of the last entry of request's and
 	// response's Via, 0 if there is none.
 	Via, RespVia uint64
+	// Connection and RespConnection are hashes of the Connection fields of
+	// request and response, RespKeepAlive of the response's Keep-Alive; 0 if
+	// there is none.
+	Connection, RespConnection, RespKeepAlive uint64
 	// ForwardedFor holds client addresses named by X-Forwarded-For, Forwarded
 	// or X-Real-IP, nearest last.
 	ForwardedFor []netip.Addr

@@ -136,6 +136,9 @@ func (c Correlate) Judge(p *rules.Pass, _ struct{}, h Hops) {
 	for i, pr := range pairs {
 		others := slices.ContainsFunc(found[i], func(l leak) bool { return l.field.Name != "keep-alive" })
 		for _, l := range found[i] {
+			if l.field.Name == "keep-alive" && !l.nominated && relayed(pr.in, pr.out) {
+				continue // blind-relay
+			}
 			if l.field.Name != "keep-alive" || others || len(keepAlives[pr.in.Server]) > 1 {
 				report(p, pr.in, pr.out, l)
 				twoSided[told{pr.out.Conn, pr.out.Start.Seq, l.field.Name}] = true
