@@ -420,6 +420,9 @@ func FuzzData(f *testing.F) {
 		[]byte("\x16\x03\x03\x00\x2c\x02\x00\x00\x28\x03\x03"+string(make([]byte, 32))+"\x00\x13\x01\x00\x00\x00"), uint8(1), uint16(0))
 	f.Add([]byte("\x16\x03\x01\x00\x04\x01\x00\x40\x00\x17\x03\x03\x00\x00"), []byte("\x15\x03\x03\x00\x02\x01\x00"), uint8(3), uint16(9))
 	f.Fuzz(func(t *testing.T, c, s []byte, size uint8, gap uint16) {
+		if len(c) == 0 || len(s) == 0 || !header(c) || !header(s) {
+			return // nothing is followed until something looks like TLS
+		}
 		var p Pool
 		writes := []write{{http1.Client, c}, {http1.Server, s}, {http1.Client, records(1, 30)}, {http1.Server, records(1, 30)}}
 		whole := follow(&p, writes, 1<<20)
