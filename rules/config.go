@@ -43,6 +43,23 @@ type Config struct {
 
 	RetryWindow time.Duration // PIP003, PIP004: longest time from a loss to its repetition
 
+	PoolIdle           time.Duration // REU001: how long an ideal pool keeps an idle connection
+	AvoidableMin       int           // REU001: connections that need not have been opened
+	AvoidablePart      float64       // REU001: and least part of the connections
+	AvoidableUsePart   float64       // REU001: and of the transactions
+	MaxParallel        int           // REU002: connections of a pair open at once
+	UnusedAfter        time.Duration // REU003: a connection without request this long is unused
+	UnusedProbe        time.Duration // REU003: closed this soon by its opener, it was a probe
+	LeakMinIdle        int           // REU004: connections standing idle
+	LeakMinOpens       int           // REU004: connections opened in spite of them
+	LeakIdle           time.Duration // REU004: idle this long they are forgotten
+	LeakGaps           float64       // REU004: or this many times the usual gap between opens
+	CloseWaitAfter     time.Duration // REU005: how long a side may take to close too
+	CloseWaitWarn      time.Duration // REU005: from which on it is a warning
+	CloseWaitWarnCount int           // REU005: or from so many at once
+	RequestLimitMax    int           // REU006: highest request limit called low
+	RequestLimitConns  int           // REU006: connections ended at the same number
+
 	TimeWaitMinCloses int     // TW001: closes of a pair before it is judged
 	TimeWaitWarnPart  float64 // of the ephemeral ports, held or projected
 
@@ -64,7 +81,12 @@ func Defaults() *Config {
 		KeepAliveRaceLag: 10 * time.Millisecond, KeepAliveTLSIdle: time.Second, KeepAliveRightAfter: 100 * time.Millisecond,
 		KeepAliveMassClose: time.Second, KeepAliveGrace: time.Second, ForgottenMinStall: time.Second,
 		CloseHonouredWithin: 5 * time.Second, KeepAliveThinPart: 0.8, KeepAliveThinReuses: 3,
-		RetryWindow:       30 * time.Second,
+		RetryWindow: 30 * time.Second,
+		PoolIdle:    10 * time.Second, AvoidableMin: 5, AvoidablePart: 0.5, AvoidableUsePart: 0.2,
+		MaxParallel: 6, UnusedAfter: 10 * time.Second, UnusedProbe: time.Second,
+		LeakMinIdle: 10, LeakMinOpens: 5, LeakIdle: 10 * time.Second, LeakGaps: 5,
+		CloseWaitAfter: 10 * time.Second, CloseWaitWarn: time.Minute, CloseWaitWarnCount: 3,
+		RequestLimitMax: 100, RequestLimitConns: 3,
 		TimeWaitMinCloses: 50, TimeWaitWarnPart: 0.1,
 		ServerTimeWaitMin: 1000,
 	}

@@ -101,13 +101,29 @@ func (b *BottomK[V]) Get(hash uint64) *V {
 // reuse b; whether it keeps values of o is merge's choice, which gets a zero V
 // for a new key.
 func (b BottomK[V]) Merge(o BottomK[V], k int, merge func(a, b V) V) BottomK[V] {
-	for i := range o.Entries {
-		e := &o.Entries[i]
-		if v := b.At(e.Hash, k); v != nil {
-			*v = merge(*v, e.Value)
+	b.Full = b.Full || o.Full
+	if len(o.Entries) == 0 {
+		return b
+	}
+	x, y := b.Entries, o.Entries
+	out := make([]Entry[V], 0, min(len(x)+len(y), k))
+	for len(x)+len(y) > 0 {
+		if len(out) == k {
+			b.Full = true
+			break
+		}
+		var zero V
+		switch {
+		case len(y) == 0 || len(x) > 0 && x[0].Hash < y[0].Hash:
+			out, x = append(out, x[0]), x[1:]
+		case len(x) == 0 || y[0].Hash < x[0].Hash:
+			out, y = append(out, Entry[V]{y[0].Hash, merge(zero, y[0].Value)}), y[1:]
+		default:
+			out = append(out, Entry[V]{x[0].Hash, merge(x[0].Value, y[0].Value)})
+			x, y = x[1:], y[1:]
 		}
 	}
-	b.Full = b.Full || o.Full
+	b.Entries = out
 	return b
 }
 
