@@ -33,7 +33,7 @@ var AdvertisedTimeoutBroken = &rules.Rule{
 			{Program: "Python", Text: "gunicorn --keep-alive and uvicorn --timeout-keep-alive do not show in any header: drop a hand-made Keep-Alive field."},
 		},
 		Confirm: "Filter http.response && tcp contains \"timeout=\", and compare with tcp.time_delta of the server's FIN in the same tcp.stream.",
-		Silent: "Close was announced by either side, or the connection was not persistent. The client ended it first. The server kept it at least until one second before T. A request was outstanding. " +
+		Silent: "Close was announced by either side, or the connection was not persistent. The client ended it first. The server kept it at least until one second before T, counted from the first byte of the response: it may have written all of it at once. A request was outstanding. " +
 			"Only max= was given and the connection had been idle: that says nothing of time.",
 		Refs: []string{"RFC 2068 §19.7.1", "RFC 9112 §9.5", "draft-thomson-hybi-http-timeout"},
 	},
@@ -75,12 +75,14 @@ func usedAfterTimeout(p *rules.Pass, t *http1.Transaction) {
 
 func closedBeforeTimeout(p *rules.Pass, c *lifecycle.Conn) {
 	x, end := &c.LastExchange, ending(c)
-	if end == nil || c.First != http1.Server || !idleAtEnd(c, end) || !agreed(x) || c.Missing&lifecycle.OneDirection != 0 {
+	if end == nil || !unprompted(c, end) || !idleAtEnd(c, end) || !agreed(x) || c.Missing&lifecycle.OneDirection != 0 {
 		return
 	}
 	idle := time.Duration(end.Time - x.RespEnd.Time)
 	promised := time.Duration(x.KeepAliveTimeout) * time.Second
-	early := x.KeepAliveTimeout >= 0 && idle < promised-p.Config.KeepAliveGrace
+	// The server may have been idle since it wrote the response to its socket,
+	// which is not before it began to send it.
+	early := x.KeepAliveTimeout >= 0 && time.Duration(end.Time-x.RespStart.Time) < promised-p.Config.KeepAliveGrace
 	more := x.KeepAliveMax > 0 && idle <= p.Config.KeepAliveRightAfter
 	if !early && !more {
 		return

@@ -38,7 +38,7 @@ var CloseNotSignalled = &rules.Rule{
 			{Program: "Python", Text: "http.server with protocol_version HTTP/1.1: send_header('Connection', 'close') where close_connection is set."},
 		},
 		Confirm: "Filter http.response || tcp.flags.fin == 1: in one tcp.stream the server's FIN follows a response without Connection: close by less than 0.1 s.",
-		Silent: "Either side had said close, or HTTP/1.0 is spoken. Only the close ends the response (FRM001), or it is a 101 or an answer to CONNECT. The client closed first, or the FIN came later: an idle time-out. " +
+		Silent: "Either side had said close, or HTTP/1.0 is spoken. Only the close ends the response (FRM001), or it is a 101 or an answer to CONNECT. The client closed first, or the FIN came later: an idle time-out. It acknowledges a request that its client sent after that response (CLS006). " +
 			"Two or more connections of the server were closed within a second, one of which had been idle for longer than 100 ms: it was shutting down.",
 		Refs: []string{"RFC 9112 §9.6", "RFC 9112 §9.3"},
 	},
@@ -54,9 +54,14 @@ var CloseNotSignalled = &rules.Rule{
 func rightAfter(c *lifecycle.Conn, limit time.Duration) bool {
 	x, fin := &c.LastExchange, &c.End[http1.Server].FIN
 	switch {
-	case c.Protocol != http1.HTTP1 || !fin.Seen() || x.RespEnd.Frame == 0 || c.First != http1.Server,
+	case c.Protocol != http1.HTTP1 || !fin.Seen() || x.RespEnd.Frame == 0 || !unprompted(c, fin),
 		x.ReqVersion < 11 || x.Version < 11 || !agreed(x), fin.Seq != x.RespEnd.Seq,
 		time.Duration(fin.Time-x.RespEnd.Time) > limit:
+		return false
+	}
+	// A request that came after the response, and was read: the close is that
+	// request's.
+	if len(c.Lost) > 0 && x.RespEnd.Seq.LessEq(c.Lost[0].First.Ack) && c.Lost[0].First.Seq.Less(fin.Ack) {
 		return false
 	}
 	rst := &c.End[http1.Server].RST
@@ -111,7 +116,8 @@ const maxSuspects = 1 << 14
 
 // Key returns the connection's server.
 func (MassClose) Key(c *lifecycle.Conn) (netip.AddrPort, bool) {
-	return c.Server, c.Missing&lifecycle.OneDirection == 0 && c.First == http1.Server && ending(c) != nil
+	end := ending(c)
+	return c.Server, c.Missing&lifecycle.OneDirection == 0 && end != nil && unprompted(c, end)
 }
 
 // Add notes the server's close.

@@ -65,6 +65,16 @@ func idleAtEnd(c *lifecycle.Conn, end *lifecycle.Mark) bool {
 	return x.RespEnd.Frame != 0 && end.Seq == x.RespEnd.Seq && end.HasAck && end.Ack.LessEq(x.ReqEnd.Seq)
 }
 
+// unprompted reports whether the server, when it sent end, knew of no end of
+// the client's: it closed of its own accord, even if both closed at once.
+func unprompted(c *lifecycle.Conn, end *lifecycle.Mark) bool {
+	cl := &c.End[http1.Client]
+	if cl.FIN.Seen() && end.HasAck && cl.FIN.Seq.Less(end.Ack) {
+		return false
+	}
+	return !cl.RST.Seen() || end.Frame < cl.RST.Frame
+}
+
 // subject describes a finding about a connection's last exchange.
 func subject(c *lifecycle.Conn) rules.Subject {
 	s := rules.Subject{Client: c.Client, Server: c.Server}

@@ -42,9 +42,12 @@ var LastRequestWithoutClose = &rules.Rule{
 func leftSilently(p *rules.Pass, c *lifecycle.Conn) {
 	x, fin := &c.LastExchange, &c.End[http1.Client].FIN
 	switch {
-	case c.Protocol != http1.HTTP1, !fin.Seen(), c.First != http1.Client, c.Missing&lifecycle.OneDirection != 0,
+	case c.Protocol != http1.HTTP1, !fin.Seen(), c.Missing&lifecycle.OneDirection != 0,
 		x.RespEnd.Frame == 0, !agreed(x), fin.Ack.Less(x.RespEnd.Seq), fin.Seq != x.ReqEnd.Seq:
 		return
+	}
+	if s := &c.End[http1.Server]; s.RST.Seen() && s.RST.Frame < fin.Frame || s.FIN.Seen() && (s.FIN.Seq.Less(fin.Ack) || s.FIN.Ack.LessEq(fin.Seq)) {
+		return // the server was first, or both closed at once
 	}
 	after := time.Duration(fin.Time - x.RespEnd.Time)
 	if after > p.Config.KeepAliveRightAfter {

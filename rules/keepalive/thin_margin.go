@@ -110,7 +110,7 @@ func (m Margins) Add(a Reuses, u *rules.UsageFact) Reuses {
 	case u.Turn != nil:
 	default:
 		end := ending(c)
-		if end == nil || c.First != http1.Server || !idleAtEnd(c, end) || !agreed(x) || x.KeepAliveTimeout >= 0 {
+		if end == nil || !unprompted(c, end) || !idleAtEnd(c, end) || !agreed(x) || x.KeepAliveTimeout >= 0 {
 			return a
 		}
 		if kept := end.Time - x.RespEnd.Time; kept > int64(m.RightAfter) {
