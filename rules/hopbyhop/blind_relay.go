@@ -41,7 +41,7 @@ var BlindRelay = &rules.Rule{
 	},
 	Needs: lifecycle.Gap | lifecycle.SnapCut | lifecycle.OneDirection | lifecycle.Encrypted | lifecycle.BadFraming | lifecycle.Capped,
 	Group: func(*rules.Config) rules.Grouping {
-		return rules.GroupBy[*hop.Sighting, struct{}, Hops](BlindRelays{Correlate{Keys: 1024, PerKey: 8, Hosts: 1, Alone: 0}})
+		return rules.GroupBy[*hop.Sighting, struct{}, Hops](BlindRelays{Correlate{Keys: 1024, PerKey: 8, Hosts: 1, Verbatim: true}})
 	},
 }
 
@@ -73,6 +73,14 @@ func keepAlive(in, out *hop.Sighting) bool {
 	return slices.ContainsFunc(in.Fields, func(f hop.Field) bool {
 		return f.Name == "keep-alive" && out.Field(f.ID, f.Value) != nil
 	})
+}
+
+// verbatim reports whether a request went on byte for byte, both ends' words
+// about keeping the connection with it: more than chance where one client asks
+// a proxy, less than proof where one host asks two servers.
+func verbatim(in, out *hop.Sighting) bool {
+	return in.HeadHash == out.HeadHash && !sameHost(in.Client, out.Client) &&
+		granted(in, out) && keepAlive(in, out) && in.RespKeepAlive != 0
 }
 
 // Judge correlates, and reports what was relayed.

@@ -16,7 +16,12 @@ import (
 // Correlate is the aggregate that brings both sides of a proxy together. Its
 // fields bound what is kept: request keys, sightings for each, addresses, and
 // requests with proxy fields.
-type Correlate struct{ Keys, PerKey, Hosts, Alone int }
+type Correlate struct {
+	Keys, PerKey, Hosts, Alone int
+	// Verbatim takes a request that went on byte for byte, and whose Keep-Alive
+	// and whose response's did, for the same one though nothing else ties them.
+	Verbatim bool
+}
 
 // Hops is what is known of a capture's requests.
 type Hops struct {
@@ -178,7 +183,11 @@ func (c Correlate) correlate(s accum.SmallestN[hop.Sighting]) (pairs []pair) {
 	for i := range s {
 		for j := i + 1; j < len(s); j++ {
 			if nests(&s[i], &s[j]) && targets(&s[i], &s[j]) {
-				proofs[i*len(s)+j] = ties(&s[i], &s[j])
+				p := ties(&s[i], &s[j])
+				if p == 0 && c.Verbatim && verbatim(&s[i], &s[j]) {
+					p = sameWords
+				}
+				proofs[i*len(s)+j] = p
 			}
 		}
 	}

@@ -17,7 +17,7 @@ var NominatesEndToEnd = &rules.Rule{
 	Code: "HOP004",
 	Name: "connection-nominates-end-to-end",
 	Doc: rules.Doc{
-		Title:    "Connection names a field that is meant for all recipients",
+		Title:    "a Connection field names what is meant for all recipients",
 		Severity: rules.Warning,
 		Wire: "The Connection field of a request or response names Host, Cache-Control, Authorization, Cookie, a Content-* or X-Forwarded-* field or another of the kind. " +
 			"By RFC 9110 §7.6.1 each proxy removes what Connection names.",

@@ -16,7 +16,7 @@ var ProxyConnection = &rules.Rule{
 		Title:    "a client sends Proxy-Connection",
 		Severity: rules.Warning,
 		Wire: "A request carries Proxy-Connection, an invention of early browsers: where Connection: keep-alive would be passed on by a proxy that does not know it, " +
-			"they used a field that only the next proxy would heed.",
+			"they used a field that only the next proxy would heed. With CONNECT, which goes no further than the proxy, it is a note only (info).",
 		Harm: "It works for one proxy. In a chain the first passes it on, the next takes it for its client's wish, and the connection hangs as it would have with Connection (RFC 9112 appendix C.2.2). " +
 			"Proxies that do know Connection heed both, and the two may differ.",
 		Fix: "send Connection; HTTP/1.1 keeps connections without either",
@@ -41,9 +41,13 @@ func proxyConnection(p *rules.Pass, h *http1.Head, m *http1.Message, t *http1.Tr
 	if h.Side == http1.Server || !m.Bits.Has(http1.HasProxyConnection) || originForm(h.Target) && proxied(m.Bits) {
 		return
 	}
+	sev := rules.Warning
+	if t != nil && t.Method == http1.CONNECT {
+		sev = rules.Info
+	}
 	subj := p.Subject(t)
 	p.Report(rules.Finding{
-		Severity: rules.Warning,
+		Severity: sev,
 		Frames:   rules.Frames(m.First.Frame, m.HeadEnd.Frame),
 		Time:     m.First.Time,
 		Subject:  subj,
