@@ -268,6 +268,9 @@ func codes(item string) ([]string, error) {
 	if r, ok := catalog.Find(item); ok { // though it be off
 		return []string{r.Code}, nil
 	}
+	if item == "" || strings.Contains(item, ",") {
+		return nil, fmt.Errorf("%q is no rule; \"connlint rules\" lists them", item)
+	}
 	if _, err := catalog.Select([]string{item}, nil, nil); err != nil {
 		return nil, err
 	}
