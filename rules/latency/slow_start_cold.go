@@ -3,6 +3,7 @@ package latency
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"net/netip"
 	"time"
 
@@ -83,7 +84,7 @@ type Spare struct {
 const maxStarts = 512
 
 func earlierStart(a, b Start) int {
-	return cmp.Or(cmp.Compare(a.SYN, b.SYN), cmp.Compare(a.Conn, b.Conn))
+	return cmp.Or(cmp.Compare(a.SYN, b.SYN), cmp.Compare(a.Conn, b.Conn), cmp.Compare(a.Flights, b.Flights))
 }
 
 func earlierSpare(a, b Spare) int {
@@ -129,7 +130,7 @@ func (s ColdStarts) spareAfter(c *lifecycle.Conn, f *rules.TurnFact) int64 {
 			return 0
 		}
 	}
-	end := c.Last
+	end := int64(math.MaxInt64) // it never ended
 	for _, m := range [...]*lifecycle.Mark{&sv.FIN, &sv.RST} {
 		if m.Seen() {
 			end = min(end, m.Time)

@@ -74,7 +74,7 @@ type Wait struct {
 const waits = 3
 
 func earlierWait(a, b Wait) int {
-	return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.First, b.First))
+	return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.First, b.First), cmp.Compare(a.Lost, b.Lost))
 }
 
 // Key returns the writer of a stall that cost a round trip and no more.
