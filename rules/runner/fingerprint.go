@@ -15,9 +15,9 @@ import (
 // recording.
 const ephemeral = 32768
 
-// fingerprint returns what stays the same about a finding when the same
+// Fingerprint returns what stays the same about a finding when the same
 // traffic is recorded again: rule, server or host, method, route shape, side.
-func fingerprint(r *rules.Rule, f *rules.Finding) string {
+func Fingerprint(r *rules.Rule, f *rules.Finding) string {
 	sum := sha256.Sum256([]byte(strings.Join([]string{
 		r.Code, endpoint(f), f.Method, Route(f.Target), f.Side, f.Shape}, "\x00")))
 	return hex.EncodeToString(sum[:8])

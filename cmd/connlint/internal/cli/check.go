@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/connlint/connlint/capture"
 	"github.com/connlint/connlint/capture/pcapfile"
+	"github.com/connlint/connlint/cmd/connlint/internal/config"
 	"github.com/connlint/connlint/cmd/connlint/internal/report"
 	"github.com/connlint/connlint/rules"
 	"github.com/connlint/connlint/rules/catalog"
@@ -18,7 +20,9 @@ import (
 
 // checkFlags are the flags of check.
 type checkFlags struct {
+	settingsFlags
 	selected, ignored, extended []string
+	baseline                    string
 
 	failOn   choice
 	exitZero bool
@@ -33,6 +37,7 @@ type checkFlags struct {
 	progress   choice
 
 	join    bool
+	watch   string
 	ports   portList
 	redact  choice
 	workers whole
@@ -58,13 +63,17 @@ Exit status: 0 nothing at or above --fail-on; 1 findings; 2 wrong usage;
 3 a capture could not be read, or not to its end.`,
 		Example: `  connlint check api.pcap
   connlint check --select LAT,FRM001 --fail-on error captures/
-  connlint check --format json --output findings.json api.pcapng.zst
+  connlint check --output sarif:findings.sarif --output markdown:summary.md captures/
+  connlint check --baseline known.json api.pcapng.zst
   tcpdump -w - port 8080 | connlint check -`,
-		RunE: func(_ *cobra.Command, paths []string) error {
+		RunE: func(cmd *cobra.Command, paths []string) error {
+			if f.watch != "" {
+				return a.watch(cmd, &f, paths)
+			}
 			if len(paths) == 0 {
 				return errors.New("check needs a capture file or directory, or - for standard input")
 			}
-			return a.check(&f, paths)
+			return a.check(cmd, &f, paths)
 		},
 	}
 	fs := cmd.Flags()
@@ -75,11 +84,14 @@ Exit status: 0 nothing at or above --fail-on; 1 findings; 2 wrong usage;
 	for _, name := range []string{"select", "ignore", "extend-select"} {
 		_ = cmd.RegisterFlagCompletionFunc(name, completeRules)
 	}
+	fs.StringVar(&f.baseline, "baseline", "", "report only what is not in this `FILE`, which connlint baseline wrote")
 	group(fs, "Rules")
+	f.addTo(fs)
+	group(fs, "Configuration")
 	addChoice(cmd, "fail-on", &f.failOn, "lowest `severity` that makes the exit status 1: info, warning, error, never")
 	fs.BoolVar(&f.exitZero, "exit-zero", false, "exit 0 in spite of findings")
 	group(fs, "Exit status")
-	addChoice(cmd, "format", &f.format, "output `format`: text, concise, json, jsonl")
+	addChoice(cmd, "format", &f.format, "output `format`: text, concise, json, jsonl, sarif, junit, github, gitlab,\ncheckstyle, rdjson, markdown")
 	fs.Var(&f.outputs, "output", "write to `FILE` instead of standard output; FORMAT:FILE, as often as\nyou like, writes there as well")
 	fs.BoolVar(&f.all, "all", false, "list each occurrence, not groups of alike ones")
 	fs.Var(&f.maxPerRule, "max-per-rule", "list at most `N` findings of a rule, 0 for all")
@@ -89,6 +101,7 @@ Exit status: 0 nothing at or above --fail-on; 1 findings; 2 wrong usage;
 	addChoice(cmd, "progress", &f.progress, "progress bar, `when`: auto (on a terminal, after a second), always, never")
 	group(fs, "Output")
 	fs.BoolVar(&f.join, "join", false, "read all files as one capture, in time order (rotated sets)")
+	fs.StringVar(&f.watch, "watch", "", "check the captures that come into `DIR`, each once nothing more is\nwritten to it, until interrupted")
 	fs.Var(&f.ports, "http-ports", "look for HTTP on these server `PORTS` alone, as in 80,8080,8000-8100\n(default: on all, told by content)")
 	addChoice(cmd, "redact", &f.redact, "hide `what`: default (that is credentials and query values), all\n(paths and hosts too), none")
 	fs.VarP(&f.workers, "jobs", "j", "work on `N` processors, 0 for all; the findings are the same")
@@ -104,43 +117,78 @@ func completeRules(*cobra.Command, []string, string) ([]string, cobra.ShellCompD
 	return words, cobra.ShellCompDirectiveNoFileComp
 }
 
-func (a *app) check(f *checkFlags, paths []string) error {
-	selected, err := catalog.Select(f.selected, f.ignored, f.extended)
+func (a *app) check(cmd *cobra.Command, f *checkFlags, paths []string) error {
+	j, err := a.newJob(cmd, f)
 	if err != nil {
 		return err
-	}
-	for _, o := range f.outputs {
-		if err := checkOutput(o.file); err != nil {
-			return err
-		}
 	}
 	if err := a.checkStdin(paths); err != nil {
 		return err
 	}
-	config := rules.Defaults()
-	config.Redact = map[string]rules.Redaction{
+	r := j.newReport()
+	j.read(r, paths)
+	j.conclude(r)
+	a.status = r.Status
+	return j.write(r)
+}
+
+// job is a check: its settings, and what they make of captures.
+type job struct {
+	*app
+	f        *checkFlags
+	s        *config.Settings
+	selected []*rules.Rule // those of the catalogue
+	run      []*rules.Rule // and those of the budgets
+	baseline *rules.Baseline
+	opts     runner.Options
+	bar      *progress
+	now      time.Time
+}
+
+func (a *app) newJob(cmd *cobra.Command, f *checkFlags) (*job, error) {
+	s, err := f.load(cmd)
+	if err != nil {
+		return nil, err
+	}
+	f.override(cmd, s)
+	j := &job{app: a, f: f, s: s, now: time.Now()}
+	if j.selected, err = catalog.Select(s.Select, s.Ignore, s.ExtendSelect); err != nil {
+		return nil, err
+	}
+	j.run = append(slices.Clone(j.selected), j.budgets()...)
+	for _, o := range f.outputs {
+		if err := checkOutput(o.file); err != nil {
+			return nil, err
+		}
+	}
+	if j.baseline, err = readBaseline(s.Baseline); err != nil {
+		return nil, err
+	}
+	limits := *s.Rules
+	limits.Redact = map[string]rules.Redaction{
 		"default": rules.RedactDefault, "all": rules.RedactAll, "none": rules.RedactNone,
-	}[f.redact.value]
+	}[s.Redact]
+	j.bar = a.newProgress(f.progress.value, f.quiet)
+	j.opts = runner.Options{
+		Rules: j.run, Precedence: catalog.Precedence(), Config: &limits, Workers: int(f.workers), All: f.all, HTTPPorts: s.HTTPPorts,
+		Adjust: s.Adjust(j.now),
+	}
+	if j.bar != nil {
+		j.opts.Progress = j.bar.update
+	}
+	return j, nil
+}
 
-	bar := a.newProgress(f.progress.value, f.quiet)
-	opts := runner.Options{
-		Rules: selected, Precedence: catalog.Precedence(), Config: config, Workers: int(f.workers), All: f.all, HTTPPorts: f.ports,
+func (j *job) newReport() *report.Report {
+	r := &report.Report{Version: thisBuild().Version, MaxPerRule: j.s.MaxPerRule, Rules: j.run, Suppressions: j.s.Reasons(),
+		Failing: rules.Error + 1}
+	if i := slices.Index(j.f.failOn.allowed, j.s.FailOn); i <= int(rules.Error) { // in the order of the severities
+		r.Failing = rules.Severity(i)
 	}
-	if bar != nil {
-		opts.Progress = bar.update
+	if j.baseline != nil {
+		r.Baselined = j.baseline.Has()
 	}
-	r := &report.Report{Version: thisBuild().Version, MaxPerRule: int(f.maxPerRule)}
-	unread := a.readAll(r, paths, f.join, opts, bar)
-	bar.clear()
-
-	a.status = f.status(r.Counts(), unread != nil)
-	// What follows may fail or find nobody to read it; why a capture could not
-	// be read is said in any case.
-	err = a.write(r, f)
-	if unread != nil {
-		a.complain(unread)
-	}
-	return err
+	return r
 }
 
 func (a *app) checkStdin(paths []string) error {
@@ -159,51 +207,92 @@ func (a *app) checkStdin(paths []string) error {
 	return nil
 }
 
-// readAll runs the rules over the captures and returns what could not be read.
-func (a *app) readAll(r *report.Report, paths []string, join bool, opts runner.Options, bar *progress) error {
+// read runs the rules over the captures.
+func (j *job) read(r *report.Report, paths []string) {
 	files, err := pcapfile.Expand(paths)
-	unread := []error{err}
-	open := pcapfile.Options{Stdin: a.In}
+	r.Unread = unread(r.Unread, "", err)
+	open := pcapfile.Options{Stdin: j.In}
 	run := func(src capture.Source) {
-		result := runner.Run(src, opts)
+		result := runner.Run(src, j.opts)
+		j.holdToBudgets(result)
 		r.Captures = append(r.Captures, result)
-		unread = append(unread, result.Err)
+		r.Unread = unread(r.Unread, result.File, result.Err)
 		if err := src.Close(); err != nil && result.Err == nil {
-			unread = append(unread, fmt.Errorf("%s: %w", result.File, err))
+			r.Unread = unread(r.Unread, result.File, fmt.Errorf("%s: %w", result.File, err))
 		}
 	}
-	if join && len(files) > 0 {
-		bar.file(files[0], 1, 1)
+	if j.f.join && len(files) > 0 {
+		j.bar.file(files[0], 1, 1)
 		run(pcapfile.Join(files, open))
 		files = nil
 	}
 	for i, file := range files {
-		bar.file(file, i+1, len(files))
+		j.bar.file(file, i+1, len(files))
 		src, err := pcapfile.Open(file, open)
 		if err != nil {
-			unread = append(unread, err)
+			r.Unread = unread(r.Unread, file, err)
 			continue
 		}
 		run(src)
 	}
-	return errors.Join(unread...)
+	j.bar.clear()
 }
 
-// status returns the exit status for the findings counted.
-func (f *checkFlags) status(n report.Counts, unread bool) int {
-	if unread {
-		return exitUnread
+// unread adds what err says about a file, joined errors each by itself.
+func unread(list []report.Unread, file string, err error) []report.Unread {
+	if err == nil {
+		return list
 	}
-	if f.exitZero || f.failOn.value == "never" {
-		return exitClean
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, e := range joined.Unwrap() {
+			list = unread(list, file, e)
+		}
+		return list
 	}
-	lowest := rules.Severity(slices.Index(f.failOn.allowed, f.failOn.value)) // in the order of the severities
-	for s, found := range n {
-		if found > 0 && rules.Severity(s) >= lowest {
-			return exitFindings
+	return append(list, report.Unread{File: file, Err: err})
+}
+
+// conclude says what the captures read mean together: what is gone since the
+// baseline, which suppressions nobody needs, the exit status.
+func (j *job) conclude(r *report.Report) {
+	if len(r.Unread) == 0 { // what was not read may hold what seems gone
+		r.Gone = j.gone(r)
+		used := make([]int, len(j.s.Suppressions))
+		for _, c := range r.Captures {
+			for i := range c.Findings {
+				if n := c.Findings[i].Suppressed; n > 0 {
+					used[n-1]++
+				}
+			}
+		}
+		r.Notices = j.s.Notices(j.now, j.selected, used)
+	}
+	r.Status = exitClean
+	n := r.Counts()
+	for s := r.Failing; s <= rules.Error && !j.f.exitZero; s++ {
+		if n[s] > 0 {
+			r.Status = exitFindings
 		}
 	}
-	return exitClean
+	if len(r.Unread) > 0 {
+		r.Status = exitUnread
+	}
+}
+
+// write writes the report to all its destinations, files first. What follows
+// it may fail or find nobody to read it; why a capture could not be read is
+// said in any case.
+func (j *job) write(r *report.Report) error {
+	err := j.app.write(r, j.f)
+	for _, u := range r.Unread {
+		j.complain(u.Err)
+	}
+	if !j.f.quiet {
+		for _, n := range r.Notices {
+			j.complain(errors.New(n))
+		}
+	}
+	return err
 }
 
 // write writes the report to all its destinations, files first.

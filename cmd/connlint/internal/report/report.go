@@ -224,3 +224,23 @@ func held(suppressed, baselined int) string {
 	}
 	return strings.Join(parts, ", ")
 }
+
+// Fingerprints returns those of all findings, of suppressed ones too.
+func (r *Report) Fingerprints() map[string]bool {
+	found := map[string]bool{}
+	for _, f := range r.every() {
+		found[f.Fingerprint] = true
+	}
+	return found
+}
+
+// Baseline returns a baseline of the findings that stand. Its words are
+// escaped as text is.
+func (r *Report) Baseline() *rules.Baseline {
+	b := &rules.Baseline{}
+	for _, f := range r.all() {
+		b.Known = append(b.Known, rules.Known{Fingerprint: f.Fingerprint, Code: f.Rule.Code, Rule: f.Rule.Name, Server: Text(host(f)),
+			Method: Text(f.Method), Route: Text(runner.Route(f.Target)), Side: Text(f.Side)})
+	}
+	return b
+}
