@@ -39,9 +39,9 @@ func predictionScenarios() []*Scenario {
 }
 
 func prediction(client string, rtt time.Duration, secure bool, n int, path, what string, program func(l *Lab, what, url, n string) []string) *Scenario {
-	kind, port := "plain", 80
+	kind, port, snaplen := "plain", 80, 256
 	if secure {
-		kind, port = "tls", 443
+		kind, port, snaplen = "tls", 443, 800 // hellos in whole
 	}
 	large := path != "/a"
 	if large {
@@ -50,7 +50,7 @@ func prediction(client string, rtt time.Duration, secure bool, n int, path, what
 	s := &Scenario{
 		Name:     fmt.Sprintf("reuse-%s-%dms-%s-%s", client, rtt.Milliseconds(), kind, what),
 		Programs: []string{client, "nginx"}, Link: LinkConfig{Delay: rtt / 2}, Offload: large,
-		Captures: []Capture{{At: "client", Snaplen: 256}},
+		Captures: []Capture{{At: "client", Snaplen: snaplen}},
 		Title:    fmt.Sprintf("%d requests over %v, %s, %s reuse", n, rtt, kind, what),
 		Story:    "One of a pair: the total of the other one, estimated from the recording without reuse, is held against what was measured with it.",
 		Serve: func(l *Lab) {

@@ -1,0 +1,46 @@
+// Package reuse reports connections that need not have been opened, and those
+// that are of no use.
+package reuse
+
+import (
+	"net/netip"
+
+	"github.com/connlint/connlint/analyzers/http1"
+	"github.com/connlint/connlint/analyzers/lifecycle"
+	"github.com/connlint/connlint/rules"
+)
+
+// Pair is a client's host and the server endpoint it talks to.
+type Pair struct {
+	Client netip.Addr
+	Server netip.AddrPort
+}
+
+func pairOf(c *lifecycle.Conn) Pair { return Pair{c.Client.Addr(), c.Server} }
+
+func (p Pair) subject() rules.Subject {
+	return rules.Subject{Client: netip.AddrPortFrom(p.Client, 0), Server: p.Server}
+}
+
+// web reports whether a connection carried HTTP/1 or TLS that is not known to
+// hold anything else.
+func web(c *lifecycle.Conn) bool {
+	return c.Protocol == http1.HTTP1 || c.Protocol == http1.TLS && !c.TLS.HTTP2()
+}
+
+// closed returns when a connection ended, 0 while it had not.
+func closed(c *lifecycle.Conn) int64 {
+	switch c.Outcome {
+	case lifecycle.StillOpen, lifecycle.HalfClosed, lifecycle.Evicted:
+		return 0
+	}
+	return c.Last
+}
+
+// ending returns a side's first FIN or RST.
+func ending(e *lifecycle.End) *lifecycle.Mark {
+	if e.FIN.Seen() && (!e.RST.Seen() || e.FIN.Frame <= e.RST.Frame) {
+		return &e.FIN
+	}
+	return &e.RST
+}

@@ -1,0 +1,92 @@
+package reuse
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/connlint/connlint/analyzers/http1"
+	"github.com/connlint/connlint/analyzers/lifecycle"
+	"github.com/connlint/connlint/rules"
+	"github.com/connlint/connlint/rules/accum"
+)
+
+// maxSpans is how many connections of a pair are kept: those that began first.
+const maxSpans = 1 << 13
+
+// Span is when one connection was open.
+type Span struct {
+	Open, Close int64 // Close 0 while open
+	Idle        int64 // since when it stands reusable, 0 if it does not
+	Frame       uint64
+}
+
+func spanOrder(a, b Span) int {
+	return cmp.Or(cmp.Compare(a.Open, b.Open), cmp.Compare(a.Frame, b.Frame), cmp.Compare(a.Close, b.Close), cmp.Compare(a.Idle, b.Idle))
+}
+
+// Spans is what is known of one pair.
+type Spans struct {
+	List  accum.SmallestN[Span]
+	N     int64
+	Proxy bool // the client shows itself a proxy
+}
+
+// spanning is the aggregate that keeps when a pair's connections were open.
+type spanning struct{}
+
+// Key returns the pair of a connection that carried HTTP/1 or TLS.
+func (spanning) Key(c *lifecycle.Conn) (Pair, bool) { return pairOf(c), c.ClientKnown && web(c) }
+
+// Add notes a connection.
+func (spanning) Add(a Spans, c *lifecycle.Conn) Spans {
+	a.N++
+	a.Proxy = a.Proxy || c.LastExchange.RespEnd.Frame != 0 && c.LastExchange.ReqBits.Any(http1.HasVia|http1.HasForwarded)
+	s := Span{Open: c.Start, Close: closed(c), Frame: c.ID}
+	if syn := &c.End[http1.Client].SYN; syn.Seen() {
+		s.Open, s.Frame = syn.Time, syn.Frame
+	}
+	s.Idle = idleSince(c)
+	a.List = a.List.Add(s, maxSpans, spanOrder)
+	return a
+}
+
+// Merge returns the connections of both.
+func (spanning) Merge(a, b Spans) Spans {
+	a.N += b.N
+	a.Proxy = a.Proxy || b.Proxy
+	a.List = a.List.Merge(b.List, maxSpans, spanOrder)
+	return a
+}
+
+// idleSince returns since when a connection that is open at the end of the
+// capture stands reusable, 0 if it does not.
+func idleSince(c *lifecycle.Conn) int64 {
+	cl, sv := &c.End[http1.Client], &c.End[http1.Server]
+	if closed(c) != 0 || cl.FIN.Seen() || sv.FIN.Seen() || c.LostCount > 0 {
+		return 0
+	}
+	x := &c.LastExchange
+	switch {
+	case c.Protocol == http1.TLS:
+		if c.TLS.Done.Frame == 0 || !sv.LastData.Seen() || sv.LastData.Time < cl.LastData.Time || sv.LastData.Frame <= c.TLS.Done.Frame {
+			return 0
+		}
+		return sv.LastData.Time
+	case x.RespEnd.Frame == 0 || x.Framing == http1.Switched || (x.ReqBits | x.RespBits).Has(http1.ConnClose):
+		return 0
+	case (x.Version == 10 || x.ReqVersion == 10) && !x.RespBits.Has(http1.ConnKeepAlive):
+		return 0
+	}
+	return x.RespEnd.Time
+}
+
+// end returns the capture's end.
+func end(p *rules.Pass) int64 {
+	if p.Totals == nil {
+		return 0
+	}
+	return p.Totals.Last
+}
+
+// since is how long before b a was.
+func since(a, b int64) time.Duration { return time.Duration(b - a) }

@@ -1,0 +1,425 @@
+package reuse
+
+import (
+	"bytes"
+	"cmp"
+	"hash/fnv"
+	"math/bits"
+	"slices"
+	"time"
+
+	"github.com/connlint/connlint/analyzers/http1"
+	"github.com/connlint/connlint/analyzers/lifecycle"
+	"github.com/connlint/connlint/analyzers/timing"
+	"github.com/connlint/connlint/rules"
+	"github.com/connlint/connlint/rules/accum"
+)
+
+// What is kept of one pair. Beyond it, sums go on and the model looks at the
+// first part of the traffic.
+const (
+	maxLinks = 1 << 13 // connections
+	maxUses  = 1 << 15 // transactions or turns
+	maxHosts = 2
+)
+
+// Usage is the aggregate that the reuse model is made of: how the connections
+// of a pair were used.
+type Usage struct{}
+
+// Record is what is known of one pair.
+type Record struct {
+	Links accum.BottomK[Link] // by first frame
+	Uses  Uses
+	Hosts accum.SmallestN[string] // that were asked for
+
+	Transactions int64
+	// Of all connections that carried HTTP/1 or TLS and have ended, or were
+	// open at the end of the capture.
+	Connections, Encrypted int64
+	ClosedBy               [numEnders]int64
+	Setup, Slow            int64 // nanoseconds
+	Busy, Life             int64 // nanoseconds; Life from ready to closed or last segment
+	// IdleLimit is the shortest time after which the server closed, or says it
+	// will close, an idle connection, nanoseconds.
+	IdleLimit accum.MinMax[int64]
+}
+
+// Ender is who ended a connection.
+type Ender uint8
+
+// The ways a connection ends.
+const (
+	StillOpen Ender = iota
+	ByClient
+	ByServer
+	ByReset
+	numEnders = iota
+)
+
+// Cause says why a connection was not used again.
+type Cause uint8
+
+// The causes, the more telling ones last.
+const (
+	NoCause      Cause = iota
+	LeftOpen           // it was there, and the client opened another
+	ClientCloses       // the client just closed it
+	ServerCloses       // the server just closed it
+	RequestLimit       // the server closed it after several requests
+	ServerClose        // the response said Connection: close
+	ClientClose        // the request said Connection: close
+	MissingLength
+	HTTP10 // HTTP/1.0 without keep-alive
+	numCauses
+)
+
+// String returns the cause as the JSON output names it.
+func (c Cause) String() string {
+	return [numCauses]string{"none", "left_open", "client_closes", "server_closes", "request_limit",
+		"server_connection_close", "client_connection_close", "missing_length", "http10"}[c]
+}
+
+// Text says the cause in words.
+func (c Cause) Text() string {
+	return [numCauses]string{"none", "the client opens another though it is idle", "the client just closes", "the server just closes",
+		"the server's request limit", "the server's Connection: close", "the client's Connection: close",
+		"responses without length", "HTTP/1.0 without keep-alive"}[c]
+}
+
+// Link is one connection.
+type Link struct {
+	Opened int64 // SYN, or first segment
+	Ready  int64 // handshakes done
+	Setup  int64 // of TCP and TLS, nanoseconds, 0 if not seen
+	Slow   int64 // what slow start added to the first response, nanoseconds
+	Closed int64 // 0 while open
+	First  int64 // start of its first use
+	Busy   int64 // nanoseconds
+	N      int64 // uses
+	Agent  uint64
+	Cause  Cause
+	Began  bool // its SYN was seen
+	Probe  bool // a health check
+	Left   bool // it does not carry HTTP/1 any more
+	Ended  bool // its end, or that of the capture, was told
+	Blind  bool // when TLS was ready is not known
+}
+
+// Use is one transaction or turn.
+type Use struct {
+	Start, End int64
+	Conn       uint64
+	Frame      uint64
+}
+
+func useOrder(a, b Use) int {
+	return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.Frame, b.Frame), cmp.Compare(a.Conn, b.Conn), cmp.Compare(a.End, b.End))
+}
+
+// Uses holds the maxUses that began first, in order.
+type Uses []Use
+
+func (u Uses) add(v Use) Uses {
+	i := len(u)
+	if i > 0 && useOrder(u[i-1], v) > 0 { // most come in order
+		i, _ = slices.BinarySearchFunc(u, v, useOrder)
+	}
+	if i >= maxUses {
+		return u
+	}
+	if len(u) >= maxUses {
+		u = u[:maxUses-1]
+	}
+	return slices.Insert(u, i, v)
+}
+
+func (u Uses) merge(o Uses) Uses {
+	switch {
+	case len(o) == 0:
+		return u
+	case len(u) == 0:
+		return slices.Clone(o)
+	}
+	out := make(Uses, 0, min(len(u)+len(o), maxUses))
+	for len(out) < maxUses && len(u)+len(o) > 0 {
+		if len(o) == 0 || len(u) > 0 && useOrder(u[0], o[0]) <= 0 {
+			out, u = append(out, u[0]), u[1:]
+		} else {
+			out, o = append(out, o[0]), o[1:]
+		}
+	}
+	return out
+}
+
+// Key returns the pair of a connection that carries HTTP/1 or TLS, or did.
+func (Usage) Key(f *rules.UsageFact) (Pair, bool) {
+	c := f.Conn
+	return pairOf(c), c.ClientKnown && (web(c) || c.Requests > 0 || c.Protocol == http1.TLS)
+}
+
+// Add notes a use of a connection, or its end.
+func (u Usage) Add(r Record, f *rules.UsageFact) Record {
+	switch {
+	case f.Transaction != nil:
+		u.transaction(&r, f.Transaction, f.Conn)
+	case f.Turn != nil:
+		u.turn(&r, f.Turn, f.Conn)
+	default:
+		u.end(&r, f.Conn)
+	}
+	return r
+}
+
+func (u Usage) transaction(r *Record, t *http1.Transaction, c *lifecycle.Conn) {
+	if t.Resp.First.Frame != 0 && t.Resp.Framing == http1.Switched {
+		if l := r.Links.At(c.ID, maxLinks); l != nil {
+			l.Left = true
+		}
+		return
+	}
+	if t.Outcome != http1.Answered || c.Missing&lifecycle.SnapCut != 0 {
+		return
+	}
+	if len(t.Host) > 0 {
+		r.Hosts = addHost(r.Hosts, string(t.Host))
+	}
+	if l := u.use(r, Use{Start: t.Req.First.Time, End: t.Resp.Last.Time, Conn: c.ID, Frame: t.Req.First.Frame}); l != nil {
+		l.Agent = max(l.Agent, agent(t.UserAgent))
+		l.Probe = l.Probe || probe(t.UserAgent)
+	}
+}
+
+func (u Usage) turn(r *Record, t *timing.Turn, c *lifecycle.Conn) {
+	if t.Handshake || t.ReqFirst.Frame == 0 || t.RespFirst.Frame == 0 {
+		return
+	}
+	if t.First && t.Flights > 1 && t.RTT > 0 {
+		if l := r.Links.At(c.ID, maxLinks); l != nil {
+			slow := slowStart(t)
+			r.Slow += slow
+			l.Slow += slow
+		}
+	}
+	if c.Missing&(lifecycle.Encrypted|lifecycle.SnapCut) == 0 {
+		return
+	}
+	if c.Protocol == http1.TLS && shaking(t, c) {
+		return
+	}
+	u.use(r, Use{Start: t.ReqFirst.Time, End: t.RespLast.Time, Conn: c.ID, Frame: t.ReqFirst.Frame})
+}
+
+// Bounds on the end of a TLS handshake, in bytes: what a client's
+// ChangeCipherSpec and Finished take from TLS 1.3 on, and what a last flight
+// takes where the version is unknown.
+const (
+	finished13   = 6 + 5 + 64 + 1 + 16
+	finishedAny  = 160
+	ticketsBytes = 700
+)
+
+// shaking reports whether a turn is the end of a TLS handshake and the
+// server's session tickets, without a request. Where the hellos are cut by the
+// snapshot length, only place and size tell.
+func shaking(t *timing.Turn, c *lifecycle.Conn) bool {
+	if done := c.TLS.Done.Frame; done != 0 {
+		return t.ReqFirst.Frame <= done && t.ReqLast.Frame <= done && t.ReqBytes <= finished13
+	}
+	return c.End[http1.Client].SYN.Seen() &&
+		(t.Index == 0 || t.Index == 1 && t.ReqBytes <= finishedAny && t.RespBytes <= ticketsBytes)
+}
+
+// slowStart returns what a response's slow start cost beyond a warm
+// connection: a round trip for each doubling of the first flight that it took
+// to send it all, but no more than the response took to arrive.
+func slowStart(t *timing.Turn) int64 {
+	rounds := t.Flights
+	if t.FirstFlight > 0 {
+		rounds = max(rounds, bits.Len64(uint64(t.RespBytes/t.FirstFlight)))
+	}
+	return min(int64(rounds-1)*int64(t.RTT), t.RespLast.Time-t.RespFirst.Time)
+}
+
+// use notes a use and returns its connection, nil if that is not kept.
+func (Usage) use(r *Record, v Use) *Link {
+	r.Transactions++
+	busy := max(0, v.End-v.Start)
+	r.Busy += busy
+	r.Uses = r.Uses.add(v)
+	l := r.Links.At(v.Conn, maxLinks)
+	if l == nil {
+		return nil
+	}
+	l.N++
+	l.Busy += busy
+	if l.First == 0 || v.Start < l.First {
+		l.First = v.Start
+	}
+	return l
+}
+
+func (Usage) end(r *Record, c *lifecycle.Conn) {
+	if !web(c) {
+		if l := r.Links.At(c.ID, maxLinks); l != nil {
+			l.Left, l.Ended = true, true
+		}
+		return
+	}
+	if c.Protocol == http1.TLS {
+		r.Encrypted++
+		if c.TLS.SNI != "" {
+			r.Hosts = addHost(r.Hosts, c.TLS.SNI)
+		}
+	}
+	e := Link{Opened: c.Start, Ready: c.Start, Closed: closed(c), Cause: causeOf(c), Ended: true}
+	if syn := &c.End[http1.Client].SYN; syn.Seen() {
+		e.Opened, e.Ready, e.Began = syn.Time, syn.Time, true
+		if c.Established.Seen() {
+			e.Ready = c.Established.Time
+		}
+		if c.Protocol == http1.TLS {
+			if e.Blind = c.TLS.Done.Frame == 0; !e.Blind {
+				e.Ready = c.TLS.Done.Time
+			}
+		}
+		e.Setup = max(0, e.Ready-e.Opened)
+	}
+	r.Connections++
+	r.ClosedBy[endedBy(c)]++
+	r.Setup += e.Setup
+	r.Life += max(0, c.Last-e.Ready)
+	if t := c.LastExchange.KeepAliveTimeout; c.LastExchange.RespEnd.Frame != 0 && t > 0 {
+		r.IdleLimit = r.IdleLimit.Add(int64(t) * int64(time.Second))
+	}
+	if s := ending(&c.End[http1.Server]); s.Seen() && c.First == http1.Server && c.LastResponse.Frame != 0 && c.LostCount == 0 &&
+		s.Time-c.LastResponse.Time >= int64(time.Second) {
+		r.IdleLimit = r.IdleLimit.Add(s.Time - c.LastResponse.Time)
+	}
+	if l := r.Links.At(c.ID, maxLinks); l != nil {
+		*l = l.merge(e)
+	}
+}
+
+// merge returns what is known of one connection from both.
+func (l Link) merge(o Link) Link {
+	if l.Opened == 0 || o.Opened != 0 && o.Opened < l.Opened {
+		l.Opened = o.Opened
+	}
+	if l.First == 0 || o.First != 0 && o.First < l.First {
+		l.First = o.First
+	}
+	l.Ready, l.Setup, l.Closed = max(l.Ready, o.Ready), max(l.Setup, o.Setup), max(l.Closed, o.Closed)
+	l.Slow += o.Slow
+	l.Busy += o.Busy
+	l.N += o.N
+	l.Agent, l.Cause = max(l.Agent, o.Agent), max(l.Cause, o.Cause)
+	l.Began, l.Probe, l.Left = l.Began || o.Began, l.Probe || o.Probe, l.Left || o.Left
+	l.Ended, l.Blind = l.Ended || o.Ended, l.Blind || o.Blind
+	return l
+}
+
+// Merge returns what is known from both.
+func (Usage) Merge(a, b Record) Record {
+	a.Links = a.Links.Merge(b.Links, maxLinks, Link.merge)
+	a.Uses = a.Uses.merge(b.Uses)
+	for _, h := range b.Hosts {
+		a.Hosts = addHost(a.Hosts, h)
+	}
+	a.Transactions += b.Transactions
+	a.Connections += b.Connections
+	a.Encrypted += b.Encrypted
+	for i, n := range b.ClosedBy {
+		a.ClosedBy[i] += n
+	}
+	a.Setup += b.Setup
+	a.Slow += b.Slow
+	a.Busy += b.Busy
+	a.Life += b.Life
+	a.IdleLimit = a.IdleLimit.Merge(b.IdleLimit)
+	return a
+}
+
+// Judge does nothing: Usage is what others judge.
+func (Usage) Judge(*rules.Pass, Pair, Record) {}
+
+func addHost(s accum.SmallestN[string], h string) accum.SmallestN[string] {
+	if slices.Contains(s, h) {
+		return s
+	}
+	return s.Add(h, maxHosts, cmp.Compare[string])
+}
+
+// endedBy says who ended a connection.
+func endedBy(c *lifecycle.Conn) Ender {
+	switch {
+	case closed(c) == 0 && !c.End[0].FIN.Seen() && !c.End[1].FIN.Seen():
+		return StillOpen
+	case c.Outcome == lifecycle.Reset && ending(&c.End[c.First]).Frame == c.End[c.First].RST.Frame:
+		return ByReset
+	case c.First == http1.Server:
+		return ByServer
+	}
+	return ByClient
+}
+
+// causeOf says why a connection carried no more.
+func causeOf(c *lifecycle.Conn) Cause {
+	x := &c.LastExchange
+	told := x.RespEnd.Frame != 0
+	switch {
+	case told && (x.Version == 10 || x.ReqVersion == 10) && !(x.ReqBits.Has(http1.ConnKeepAlive) && x.RespBits.Has(http1.ConnKeepAlive)):
+		return HTTP10
+	case told && x.ReqBits.Has(http1.ConnClose):
+		return ClientClose
+	case told && x.Framing == http1.UntilClose:
+		return MissingLength
+	case told && x.RespBits.Has(http1.ConnClose) && c.Answered > 1:
+		return RequestLimit
+	case told && x.RespBits.Has(http1.ConnClose):
+		return ServerClose
+	}
+	switch endedBy(c) {
+	case StillOpen:
+		return LeftOpen
+	case ByServer:
+		return ServerCloses
+	}
+	if c.First == http1.Server {
+		return ServerCloses
+	}
+	return ClientCloses
+}
+
+// agent hashes a User-Agent: several may stand behind one address.
+func agent(b []byte) uint64 {
+	if len(b) == 0 {
+		return 0
+	}
+	h := fnv.New64a()
+	h.Write(b)
+	return h.Sum64()
+}
+
+// probe reports whether a User-Agent is that of a health check: those open
+// connections on purpose.
+func probe(agent []byte) bool {
+	lower := bytes.ToLower(agent)
+	for _, word := range []string{"health", "kube-probe", "googlehc", "check_http", "load balancer agent", "edge health probe",
+		"envoy/hc", "httpchk", "blackbox-exporter", "uptime"} {
+		if bytes.Contains(lower, []byte(word)) {
+			return true
+		}
+	}
+	return false
+}
+
+// single returns the one host of a pair, "" if there are several or none.
+func (r *Record) single() string {
+	if len(r.Hosts) == 1 {
+		return r.Hosts[0]
+	}
+	return ""
+}
+
+var _ rules.Aggregate[*rules.UsageFact, Pair, Record] = Usage{}
