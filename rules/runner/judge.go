@@ -359,7 +359,7 @@ func (j *judge) report(i int, f rules.Finding) {
 			return
 		}
 	}
-	g := newFound(i, fingerprint(j.opts.Rules[i], &f), suppressed, &f)
+	g := newFound(i, Fingerprint(j.opts.Rules[i], &f), suppressed, &f)
 	if j.cur == nil {
 		j.across = append(j.across, g)
 		return
