@@ -52,7 +52,7 @@ func notHonoured(p *rules.Pass, c *lifecycle.Conn) {
 	until := c.Last
 	at := c.LastFrame
 	for _, m := range [...]*lifecycle.Mark{&sv.FIN, &sv.RST, &cl.FIN, &cl.RST} {
-		if m.Seen() && m.Time <= until {
+		if m.Seen() && m.Frame <= at {
 			until, at = m.Time, m.Frame
 		}
 	}
