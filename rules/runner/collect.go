@@ -20,6 +20,8 @@ type found struct {
 	conns int
 	cost  int64
 	sums  []sum
+	// parts are the occurrences that a stream has yet to report.
+	parts []*found
 }
 
 // sum adds up a measured figure, in millionths: whole numbers add up to the
@@ -79,6 +81,13 @@ func (g *found) add(o *found, conns bool) {
 	}
 	g.n += o.n
 	g.cost += o.cost
+	for _, p := range o.parts {
+		if n := len(g.parts); n < maxPending {
+			g.parts = append(g.parts, p)
+		} else {
+			g.parts[n-1].add(p, false)
+		}
+	}
 	if conns {
 		g.conns += o.conns
 	}
@@ -96,9 +105,19 @@ type collection struct {
 	all    bool // keep each occurrence
 	groups map[findingKey]*found
 	each   []*found
+
+	emit  func(*found) // for a stream: takes the parts of what is added
+	limit int          // of groups, 0 for none
+	over  uint64       // occurrences that found no room
 }
 
 func (c *collection) add(g *found) {
+	if c.emit != nil {
+		for _, p := range g.parts {
+			c.emit(p)
+		}
+		g.parts = nil
+	}
 	if c.all {
 		c.each = append(c.each, g)
 		return
@@ -106,6 +125,10 @@ func (c *collection) add(g *found) {
 	k := findingKey{g.rule, g.key, g.suppressed}
 	if have := c.groups[k]; have != nil {
 		have.add(g, true)
+		return
+	}
+	if c.limit > 0 && len(c.groups) >= c.limit {
+		c.over += uint64(g.n)
 		return
 	}
 	if c.groups == nil {
@@ -119,6 +142,7 @@ func (c *collection) merge(o *collection) {
 		c.add(g)
 	}
 	c.each = append(c.each, o.each...)
+	c.over += o.over
 }
 
 // list returns the findings in their final order, connection numbers not yet

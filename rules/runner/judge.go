@@ -37,7 +37,8 @@ type judge struct {
 	uses     []rules.Grouper // those that take usage
 	extra    []rules.Grouper // of Options.Groups
 
-	monitor *watch // nil without Options.Monitor
+	monitor *watch  // nil without Options.Monitor
+	out     *outbox // nil without Options.Stream
 
 	pend []pending // by a connection's Tag; 0 is unused
 	free []uint32
@@ -82,20 +83,29 @@ func newJudge(opts *Options) *judge {
 				*l.list = append(*l.list, i)
 			}
 		}
-		if r.Group == nil {
-			continue
-		}
-		g := r.Group(opts.Config).New()
-		j.groupers[i] = g
-		j.feeds(g)
 	}
 	for _, group := range opts.Groups {
-		g := group.New()
-		j.extra = append(j.extra, g)
-		j.feeds(g)
+		j.extra = append(j.extra, group.New())
 	}
+	j.group()
 	j.track = analyzers.NewTracker(j.facts(), j.trackerOptions())
 	return j
+}
+
+// group begins the rules' aggregates anew.
+func (j *judge) group() {
+	j.conns, j.trans, j.turns, j.stalls, j.hops, j.uses = nil, nil, nil, nil, nil, nil
+	groupers := make([]rules.Grouper, len(j.opts.Rules))
+	for i, r := range j.opts.Rules {
+		if r.Group != nil {
+			groupers[i] = r.Group(j.opts.Config).New()
+			j.feeds(groupers[i])
+		}
+	}
+	for _, g := range j.extra {
+		j.feeds(g)
+	}
+	j.groupers = groupers
 }
 
 // feeds puts g on the list of those that take its kind of fact.
@@ -158,8 +168,13 @@ func (j *judge) record() *lifecycle.Conn {
 }
 
 func (j *judge) onOpened(c *analyzers.Conn) {
-	j.firsts = binary.AppendUvarint(j.firsts, c.ID-j.last)
-	j.last = c.ID
+	if j.out != nil {
+		j.out.firsts = append(j.out.firsts, c.ID)
+	}
+	if j.out == nil || j.monitor != nil {
+		j.firsts = binary.AppendUvarint(j.firsts, c.ID-j.last)
+		j.last = c.ID
+	}
 	if j.monitor != nil {
 		j.monitor.fresh = c
 	}
@@ -361,6 +376,9 @@ func (j *judge) report(i int, f rules.Finding) {
 	}
 	g := newFound(i, Fingerprint(j.opts.Rules[i], &f), suppressed, &f)
 	if j.cur == nil {
+		if j.out != nil {
+			g.parts = []*found{g.single()}
+		}
 		j.across = append(j.across, g)
 		return
 	}
@@ -375,7 +393,15 @@ func (j *judge) report(i int, f rules.Finding) {
 		}
 		j.pend[s.Tag].all = j.opts.All
 	}
-	j.pend[s.Tag].add(g)
+	p := &j.pend[s.Tag]
+	if j.out != nil && !(f.Once && p.fired[i]) {
+		if one := g.single(); j.out.certain[i] && !f.Provisional {
+			j.out.put(one)
+		} else {
+			g.parts = []*found{one}
+		}
+	}
+	p.add(g)
 }
 
 // coverable reports whether a finding about a connection can be explained by

@@ -1,8 +1,10 @@
 package runner
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -31,6 +33,10 @@ func Run(src capture.Source, opts Options) *Result {
 	bounds.MaxConns = max(bounds.MaxConns/n, 1024)
 	bounds.MaxTombs = max(bounds.MaxTombs/n, 1024)
 	bounds.MaxHeld = max(bounds.MaxHeld/n, 1<<20)
+	if opts.Stream != nil {
+		opts.All = false
+		bounds.IdleTimeout = cmp.Or(opts.Stream.IdleTimeout, streamIdle)
+	}
 	for i := range judges {
 		j := newJudge(&opts)
 		j.table = reassembly.NewTable(j.track, bounds)
@@ -38,6 +44,10 @@ func Run(src capture.Source, opts Options) *Result {
 	}
 	if opts.Monitor != nil {
 		opts.Monitor.attach(judges)
+	}
+	var st *stream
+	if opts.Stream != nil {
+		st = newStream(&opts, judges)
 	}
 	for i, j := range judges {
 		if j.monitor != nil {
@@ -47,6 +57,10 @@ func Run(src capture.Source, opts Options) *Result {
 	so := shard.Options{}
 	if opts.Progress != nil {
 		so.Progress = func(i capture.Info) { opts.Progress(int64(i.Bytes), i.Size) }
+	}
+	if st != nil {
+		so.Tick = func(i int, t *shard.Tick) { judges[i].tick(st, t) }
+		so.Clock = opts.Stream.Clock
 	}
 	totals, err := shard.Run(src, workers, so)
 	var wg sync.WaitGroup
@@ -58,7 +72,16 @@ func Run(src capture.Source, opts Options) *Result {
 		}
 	}
 	wg.Wait()
+	if st != nil {
+		for _, j := range judges {
+			j.deliver(st, nil)
+		}
+		maps.Copy(judges[0].servers, st.servers)
+	}
 	res := conclude(src.Info(), totals, err, judges, &opts)
+	if st != nil {
+		res.finish(st, judges[0])
+	}
 	if opts.Monitor != nil {
 		opts.Monitor.result.Store(res)
 	}
@@ -78,7 +101,7 @@ func conclude(info capture.Info, totals shard.Totals, err error, judges []*judge
 		Dropped: info.Dropped, ClockBack: totals.ClockBack, ClockBackFrame: totals.ClockBackFrame,
 		ClockBackMax: totals.ClockBackMax, MissingConns: map[lifecycle.Evidence]uint64{},
 		FirstMissing: map[lifecycle.Evidence]uint64{}}
-	var late, capped, evicted, outOfWindow uint64
+	var late, capped, evicted, idle, outOfWindow uint64
 	for _, j := range judges {
 		st := &j.table.Stats
 		facts.Connections += st.Conns
@@ -96,6 +119,7 @@ func conclude(info capture.Info, totals shard.Totals, err error, judges []*judge
 		late += st.Late
 		capped += st.HeldTooMuch
 		evicted += st.Evicted
+		idle += st.IdleEvicted
 		outOfWindow += st.OutOfWindow
 	}
 	res.TCPConnections, res.HTTPConnections, res.TLSConnections = facts.Connections, facts.HTTPConns, facts.TLSConns
@@ -103,7 +127,7 @@ func conclude(info capture.Info, totals shard.Totals, err error, judges []*judge
 		name string
 		n    uint64
 	}{
-		{"after-close", late}, {"buffer-cap", capped}, {"connection-cap", evicted}, {"out-of-window", outOfWindow},
+		{"after-close", late}, {"buffer-cap", capped}, {"connection-cap", evicted}, {"idle-timeout", idle}, {"out-of-window", outOfWindow},
 	} {
 		if c.n > 0 {
 			res.Skipped[c.name] = c.n
@@ -126,23 +150,7 @@ func conclude(info capture.Info, totals shard.Totals, err error, judges []*judge
 		}
 	}
 	facts.Servers = total.servers
-	total.at(nil)
-	for i, r := range opts.Rules {
-		p := &total.passes[i]
-		p.Conn, p.Totals = nil, facts
-		if g := total.groupers[i]; g != nil {
-			p.Withdraw = func(conn uint64) { total.undecided.withdraw(i, conn) }
-			g.Judge(p)
-			p.Withdraw = nil
-		}
-		if r.Capture != nil {
-			r.Capture(p, facts)
-		}
-	}
-	for k := range total.undecided {
-		total.settle(&total.undecided[k].pending)
-	}
-	total.found.across(total.across, &total.held, opts)
+	total.judgeAcross(facts, true)
 	res.Groups = total.extra
 	for a, n := range total.abstains {
 		name := opts.Rules[a.rule].Name
@@ -152,8 +160,46 @@ func conclude(info capture.Info, totals shard.Totals, err error, judges []*judge
 		a.why.Reasons(func(why string) { res.Abstained[name][why] += n })
 	}
 	res.Findings = total.found.list(opts.Rules)
-	number(res.Findings, judges)
+	if opts.Stream == nil {
+		number(res.Findings, judges)
+	}
 	return res
+}
+
+// judgeAcross judges across connections, and the capture itself if that is
+// over, and settles what hung on it.
+func (j *judge) judgeAcross(facts *rules.CaptureFacts, over bool) {
+	j.at(nil)
+	for i, r := range j.opts.Rules {
+		p := &j.passes[i]
+		p.Conn, p.Totals = nil, facts
+		if g := j.groupers[i]; g != nil {
+			p.Withdraw = func(conn uint64) { j.undecided.withdraw(i, conn) }
+			g.Judge(p)
+			p.Withdraw = nil
+		}
+		if r.Capture != nil && over {
+			r.Capture(p, facts)
+		}
+	}
+	for k := range j.undecided {
+		j.settle(&j.undecided[k].pending)
+	}
+	j.found.across(j.across, &j.held, j.opts)
+}
+
+// finish reports what became certain at the end of a stream, and adds to the
+// result what its windows found.
+func (res *Result) finish(st *stream, total *judge) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.report(total.out.found)
+	total.found.merge(&st.found)
+	res.Findings = total.found.list(st.opts.Rules)
+	st.number(res.Findings)
+	if n := total.found.over; n > 0 {
+		res.Skipped["finding-cap"] = n
+	}
 }
 
 // firstOf returns the earlier of two frame numbers, 0 standing for none.

@@ -35,6 +35,10 @@ type Options struct {
 	// size of the source in bytes (-1 if unknown), from Run's goroutine.
 	Progress func(read, size int64)
 
+	// Stream, if set, makes the run report as it goes, for sources that may
+	// never end. It excludes All.
+	Stream *Stream
+
 	// Monitor, if set, lets others look on. It serves one run.
 	Monitor *Monitor
 
