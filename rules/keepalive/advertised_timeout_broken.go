@@ -20,7 +20,7 @@ var AdvertisedTimeoutBroken = &rules.Rule{
 		Wire: "A response carries Keep-Alive: timeout=T, and the server ends the idle connection more than a second before T is over; " +
 			"or it carries max=N with N above zero, and the server ends the connection right after that response. " +
 			"The other way round, a client that reuses a connection after T (info): the server may have closed it.",
-		Harm: "Clients that read the field, such as undici, Apache HttpClient and Go's fasthttp, keep idle connections up to T. " +
+		Harm: "Clients that read the field, such as undici, Node's http.Agent and Apache HttpClient, keep idle connections up to T. " +
 			"Where the server closes earlier, their requests run into the close and are lost (KA001).",
 		Fix: "advertise what the server does: the same time-out in the field and in the configuration, or no field",
 		Fixes: []rules.Fix{

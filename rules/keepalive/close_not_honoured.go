@@ -22,9 +22,9 @@ var CloseNotHonoured = &rules.Rule{
 			"and a server that waits for its clients runs out of descriptors.",
 		Fix: "close the sending side right after the last response (FIN), and linger only in reading",
 		Fixes: []rules.Fix{
-			{Program: "nginx", Text: "lingering_close on with lingering_timeout below 5 s: it sends its FIN first. A back end that keeps nginx's upstream connection open does not show to the client."},
-			{Program: "haproxy", Text: "timeout http-request and \"option httpclose\"; with option http-server-close it closes by itself."},
-			{Program: "Apache", Text: "It sends FIN and lingers for 2 s; modules that block in a cleanup hold the FIN back: raise the log level of mod_proxy and look for them."},
+			{Program: "nginx", Text: "It sends its FIN before it lingers (lingering_close): look at a module, or at the back end, that keeps the request open after its last byte."},
+			{Program: "haproxy", Text: "It closes by itself after \"option httpclose\" and http-server-close; where a server behind announces the close, that server is the one to look at."},
+			{Program: "Apache", Text: "It sends its FIN before it lingers; a module or CGI program that is still at work after the response holds the FIN back."},
 			{Program: "Node", Text: "Call res.end(); for hand-set Connection: close on a raw socket, socket.end() as well."},
 			{Program: "Java", Text: "Hand-written servers: Socket.shutdownOutput() after the response; a stream that is wrapped and never closed keeps the socket open."},
 			{Program: "Go", Text: "Hijacked connections: conn.Close(); a handler that does not return holds the close back."},

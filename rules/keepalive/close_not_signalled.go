@@ -30,7 +30,7 @@ var CloseNotSignalled = &rules.Rule{
 		Fix: "send Connection: close in the last response, or keep the connection",
 		Fixes: []rules.Fix{
 			{Program: "nginx", Text: "It announces by itself (keepalive_requests, keepalive_timeout 0): look at the back end, or at a module that ends requests by hand."},
-			{Program: "haproxy", Text: "option httpclose announces on both sides; do not use \"option forceclose\" of old releases."},
+			{Program: "haproxy", Text: "It announces its own closes, and passes on those of the server behind without a word: look there."},
 			{Program: "Apache", Text: "SetEnv nokeepalive announces; CGI and mod_proxy back ends that die do not: look there."},
 			{Program: "Node", Text: "res.shouldKeepAlive = false, or res.setHeader('Connection', 'close'), instead of socket.end() or destroy() after the response."},
 			{Program: "Java", Text: "Servlet containers announce; a hand-written server must send the field before it closes the socket. Tomcat: maxKeepAliveRequests=1 announces."},

@@ -21,10 +21,10 @@ var HTTP10ProxyClient = &rules.Rule{
 			"Then two sides each wait for the other to close, and the request after that hangs. RFC 9112 §9.3 forbids it to proxies for that reason.",
 		Fix: "close connections to HTTP/1.0 clients after the response, or have the clients speak HTTP/1.1",
 		Fixes: []rules.Fix{
-			{Program: "nginx", Text: "As a forward proxy: keepalive_disable does not match versions; if ($server_protocol = HTTP/1.0) { set a location with keepalive_timeout 0 }."},
-			{Program: "haproxy", Text: "http-response set-header Connection close if { req.ver 1.0 }, from a variable set in the request."},
+			{Program: "nginx", Text: "It is no forward proxy; where it serves as one all the same, give HTTP/1.0 clients ($server_protocol) a location with keepalive_timeout 0."},
+			{Program: "haproxy", Text: "http-request set-var(txn.v) req.ver, then http-response set-header Connection close if { var(txn.v) 1.0 }."},
 			{Program: "Apache", Text: "SetEnvIf Request_Protocol HTTP/1\\.0 nokeepalive."},
-			{Program: "Squid", Text: "client_persistent_connections off for an http_port of such clients."},
+			{Program: "Squid", Text: "client_persistent_connections off, if such clients cannot be told apart otherwise: it holds for all."},
 			{Program: "Node", Text: "In a proxy: if (req.httpVersion === '1.0') res.shouldKeepAlive = false."},
 			{Program: "Java", Text: "Netty: HttpUtil.setKeepAlive(response, false) where request.protocolVersion() is HTTP_1_0."},
 			{Program: "Go", Text: "In a proxy handler: if !r.ProtoAtLeast(1, 1) { w.Header().Set(\"Connection\", \"close\") }."},

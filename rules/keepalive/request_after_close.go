@@ -26,7 +26,7 @@ var RequestAfterClose = &rules.Rule{
 			{Program: "nginx", Text: "It takes such connections out of its upstream pool: look at the program that owns the client's address."},
 			{Program: "haproxy", Text: "It does so too; look for http-response rules that remove Connection: the client behind cannot know then."},
 			{Program: "Apache", Text: "Do not unset Connection in responses with mod_headers."},
-			{Program: "Node", Text: "http.Agent does this by itself: look at hand-made clients on net.Socket, and set agent: keepAlive instead of sending Connection: close."},
+			{Program: "Node", Text: "http.Agent does this by itself: look at hand-made clients on net.Socket, and at code that sets Connection: close by hand and keeps the socket."},
 			{Program: "Java", Text: "Hand-written clients: test for the close option before the socket goes back to the pool; Apache HttpClient: leave the default ConnectionReuseStrategy."},
 			{Program: "Go", Text: "net/http honours Response.Close; a hand-written client must test it before http.ReadResponse is called again on the same connection."},
 			{Program: "Python", Text: "http.client: response.will_close tells; do not set sock by hand."},

@@ -28,7 +28,7 @@ var ThinMargin = &rules.Rule{
 			{Program: "nginx", Text: "As the client of upstreams: keepalive_timeout in the upstream block; as the server: keepalive_timeout above that of the clients."},
 			{Program: "haproxy", Text: "pool-purge-delay towards servers; timeout http-keep-alive towards clients."},
 			{Program: "Apache", Text: "ttl= on the proxy worker; KeepAliveTimeout."},
-			{Program: "Node", Text: "undici: keepAliveTimeoutThreshold (1 s by default); agentkeepalive: freeSocketTimeout; as the server: keepAliveTimeout."},
+			{Program: "Node", Text: "undici: keepAliveTimeoutThreshold; agentkeepalive: freeSocketTimeout; as the server: keepAliveTimeout."},
 			{Program: "Java", Text: "Apache HttpClient: setConnectionTimeToLive and evictIdleConnections; java.net.http: jdk.httpclient.keepalive.timeout."},
 			{Program: "Go", Text: "Transport.IdleConnTimeout; Server.IdleTimeout."},
 			{Program: "Python", Text: "httpx: keepalive_expiry (5 s by default); aiohttp: TCPConnector(keepalive_timeout=...), 15 s by default."},
