@@ -19,7 +19,7 @@ var Retry = &rules.Rule{
 	Doc: rules.Doc{
 		Title:    "a request that must not be repeated was sent again after its connection ended without a response",
 		Severity: rules.Error,
-		Wire: "A POST, PATCH, LOCK or request of an unknown method went out, and its connection ended, or was given up, without a byte of a response. " +
+		Wire: "A POST, PATCH, LOCK or request of an unknown method went out, and its connection ended, or was given up, without a byte of a final response. " +
 			"Within 30 s the same client sent the same again, to this server or another: same method, target, Host, body length and body. " +
 			"The finding names what ended the first; that is reported beside it.",
 		Harm: "No response does not mean that nothing was done. The order is placed twice, the money paid twice. " +
@@ -35,7 +35,7 @@ var Retry = &rules.Rule{
 			{Program: "Python", Text: "urllib3 Retry(allowed_methods=...) without POST and PATCH (the default); tenacity and backoff decorators around requests.post."},
 		},
 		Confirm: "Filter http.request.method == \"POST\" and sort by http.file_data or tcp.len: two alike on different streams, the first without \"Response in frame\".",
-		Silent: "Any byte of a response came. The body was cut by the capture, or is longer than is hashed (64 KiB), or was not sent whole. " +
+		Silent: "Any byte of a final response came. The body was cut by the capture, or is longer than is hashed (64 KiB), or was not sent whole. " +
 			"It was sent in parallel, before the first had failed. The client sends the same all the time (three times before), and not earlier than it would have anyway. " +
 			"It is a note (info) with an Idempotency-Key, or where the server's side proves that no byte of the first was taken.",
 		Refs: []string{"RFC 9110 §9.2.2", "RFC 9112 §9.3.1", "RFC 9112 §9.3.2"},
@@ -123,7 +123,7 @@ const unacknowledged = time.Second
 // loss tells how a request was lost, nil if it was not for all that is known.
 func (r Retries) loss(f *rules.TransactionFact) *Loss {
 	c, t := f.Conn, f.Transaction
-	if t.Resp.First.Frame != 0 || t.Interim > 0 || c.Missing&lossy != 0 {
+	if t.Resp.First.Frame != 0 || c.Missing&lossy != 0 {
 		return nil
 	}
 	if t.Outcome != http1.Unanswered && t.Outcome != http1.Open {
