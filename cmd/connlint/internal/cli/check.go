@@ -151,6 +151,7 @@ func (a *app) newJob(cmd *cobra.Command, f *checkFlags) (*job, error) {
 		return nil, err
 	}
 	f.override(cmd, s)
+	f.failOn.value = s.FailOn
 	j := &job{app: a, f: f, s: s, now: time.Now()}
 	if j.selected, err = catalog.Select(s.Select, s.Ignore, s.ExtendSelect); err != nil {
 		return nil, err
@@ -267,16 +268,24 @@ func (j *job) conclude(r *report.Report) {
 		}
 		r.Notices = j.s.Notices(j.now, j.selected, used)
 	}
-	r.Status = exitClean
-	n := r.Counts()
-	for s := r.Failing; s <= rules.Error && !j.f.exitZero; s++ {
-		if n[s] > 0 {
-			r.Status = exitFindings
+	r.Status = j.f.status(r.Counts(), len(r.Unread) > 0)
+}
+
+// status returns the exit status for the findings counted.
+func (f *checkFlags) status(n report.Counts, unread bool) int {
+	if unread {
+		return exitUnread
+	}
+	if f.exitZero || f.failOn.value == "never" {
+		return exitClean
+	}
+	lowest := rules.Severity(slices.Index(f.failOn.allowed, f.failOn.value)) // in the order of the severities
+	for s, found := range n {
+		if found > 0 && rules.Severity(s) >= lowest {
+			return exitFindings
 		}
 	}
-	if len(r.Unread) > 0 {
-		r.Status = exitUnread
-	}
+	return exitClean
 }
 
 // write writes the report to all its destinations, files first. What follows

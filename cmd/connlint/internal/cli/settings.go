@@ -253,7 +253,11 @@ func (a *app) writeBaseline(cmd *cobra.Command, f *checkFlags, file string, path
 		return fmt.Errorf("--output: cannot write %q: %w", file, sayWhy(err))
 	}
 	if !f.quiet {
-		fmt.Fprintf(a.Err, "connlint: %s findings written to %s\n", rules.Count(int64(len(b.Known))), file)
+		what := "findings"
+		if len(b.Known) == 1 {
+			what = "finding"
+		}
+		fmt.Fprintf(a.Err, "connlint: %s %s written to %s\n", rules.Count(int64(len(b.Known))), what, report.Text(file))
 	}
 	return nil
 }
