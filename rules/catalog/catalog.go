@@ -13,6 +13,7 @@ import (
 	"github.com/connlint/connlint/rules/keepalive"
 	"github.com/connlint/connlint/rules/latency"
 	"github.com/connlint/connlint/rules/pipelining"
+	"github.com/connlint/connlint/rules/reuse"
 	"github.com/connlint/connlint/rules/shutdown"
 	"github.com/connlint/connlint/rules/timewait"
 	"github.com/connlint/connlint/rules/tlsuse"
@@ -29,6 +30,13 @@ func All() []*rules.Rule {
 		latency.ExpectContinueStall,
 		latency.WriteWriteRTT,
 		latency.ZeroWindowStall,
+		reuse.ConnectionPerRequest,
+		reuse.ParallelExcess,
+		reuse.UnusedConnection,
+		reuse.ConnectionLeak,
+		reuse.CloseWait,
+		reuse.LowRequestLimit,
+		reuse.ConnectFailed,
 		keepalive.Race,
 		keepalive.WriteAfterFIN,
 		keepalive.IdleTimeoutMismatch,
