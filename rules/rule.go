@@ -41,6 +41,9 @@ type Rule struct {
 	// rule found something on it all the same. The rule itself decides what
 	// it can still tell.
 	Needs lifecycle.Evidence
+	// TLS keeps the rule to connections that speak TLS: no others count as not
+	// judged.
+	TLS bool
 	// Off keeps the rule out unless it is selected by code or name.
 	Off bool
 

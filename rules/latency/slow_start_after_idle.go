@@ -23,7 +23,10 @@ var SlowStartAfterIdle = &rules.Rule{
 		Harm: "A large response after a pause takes several round trips more than the same one right after another. It undoes a part of what a kept connection is for.",
 		Fix:  "set net.ipv4.tcp_slow_start_after_idle=0 on the sending host",
 		Fixes: []rules.Fix{
-			{Program: "Linux", Text: "sysctl -w net.ipv4.tcp_slow_start_after_idle=0 on the server; it holds for all programs, in a network namespace of its own for containers."},
+			{Program: "Linux", Text: "sysctl -w net.ipv4.tcp_slow_start_after_idle=0 on the sending host; it holds for all programs of its network namespace."},
+			{Program: "Docker", Text: "docker run --sysctl net.ipv4.tcp_slow_start_after_idle=0: containers have a network namespace, and so a value, of their own."},
+			{Program: "Kubernetes", Text: "securityContext.sysctls of the pod, with the name among the kubelet's --allowed-unsafe-sysctls."},
+			{Program: "nginx", Text: "It has no setting of its own, nor has any program: no socket option turns this off."},
 			{Program: "FreeBSD", Text: "net.inet.tcp.rfc3390 and net.inet.tcp.initcwnd_segments set what it restarts with."},
 		},
 		Confirm: "Statistics, TCP Stream Graphs, Time Sequence (Stevens) of the connection: steps a round trip apart that grow, after a pause, where steps before it were tall.",

@@ -26,6 +26,7 @@ var WriteWriteRTT = &rules.Rule{
 		Harm: "On a path of 80 ms each message takes 80 ms longer than its one write would. It goes unnoticed in a test on one machine or in one data centre.",
 		Fix:  "write head and body in one call (a buffer, writev, MSG_MORE), or set TCP_NODELAY on the sender",
 		Fixes: []rules.Fix{
+			{Program: "nginx", Text: "tcp_nodelay on (the default); a module or application behind it that flushes the head alone still sends two segments, but at once."},
 			{Program: "Node", Text: "socket.setNoDelay(true), which http does by default since 18; end(body) in place of write(body) joins head and body."},
 			{Program: "Java", Text: "Socket.setTcpNoDelay(true), and a BufferedOutputStream around the stream, flushed once a message."},
 			{Program: "Go", Text: "net sets TCP_NODELAY by default: look for SetNoDelay(false), and wrap the connection in a bufio.Writer."},

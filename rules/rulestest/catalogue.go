@@ -70,7 +70,7 @@ func Catalogue(t *testing.T, list []*rules.Rule) {
 		if !strings.HasPrefix(r.Code, "CAP") && len(d.Fixes) < 5 {
 			fault("fixes for %d programs only", len(d.Fixes))
 		}
-		if r.Head == nil && r.Transaction == nil && r.Anomaly == nil && r.Stall == nil && r.Closed == nil &&
+		if r.Head == nil && r.Transaction == nil && r.Anomaly == nil && r.Stall == nil && r.Turn == nil && r.Window == nil && r.Closed == nil &&
 			r.Capture == nil && r.Group == nil {
 			fault("listens to nothing")
 		}

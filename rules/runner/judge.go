@@ -344,7 +344,7 @@ func (j *judge) lacks(r *lifecycle.Conn, p *pending) {
 	l.first = min(l.first, r.ID)
 	for i, rule := range j.opts.Rules {
 		why := rule.Needs & r.Missing
-		if why == 0 || p != nil && p.fired[i] {
+		if why == 0 || p != nil && p.fired[i] || rule.TLS && r.Protocol != http1.TLS {
 			continue
 		}
 		for ; why != 0; why &= why - 1 {

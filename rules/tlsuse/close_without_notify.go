@@ -35,6 +35,7 @@ var CloseWithoutNotify = &rules.Rule{
 		Refs: []string{"RFC 8446 §6.1", "RFC 5246 §7.2.1"},
 	},
 	Needs:  lifecycle.OneDirection | lifecycle.MidStream | lifecycle.Gap,
+	TLS:    true,
 	Closed: closeWithoutNotify,
 }
 

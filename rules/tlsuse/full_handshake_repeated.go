@@ -41,6 +41,7 @@ var FullHandshakeRepeated = &rules.Rule{
 		Refs: []string{"RFC 8446 §2.2", "RFC 8446 §4.2.11", "RFC 5246 §7.3", "RFC 5077"},
 	},
 	Needs: lifecycle.OneDirection | lifecycle.MidStream | lifecycle.Gap | lifecycle.SnapCut,
+	TLS:   true,
 	Group: func(*rules.Config) rules.Grouping {
 		return rules.GroupBy[*lifecycle.Conn, Name, Shakes](Repeats{})
 	},
