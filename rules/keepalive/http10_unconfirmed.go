@@ -51,7 +51,7 @@ func unconfirmed(p *rules.Pass, t *http1.Transaction) {
 	if !follows(x, t) || x.Framing == http1.UntilClose || t.Req.First.Ack.Less(x.RespEnd.Seq) || c.Missing&lifecycle.OneDirection != 0 {
 		return
 	}
-	why, shape, side := "", "", "client"
+	why, shape := "", ""
 	switch {
 	case x.Version == 10 && !x.RespBits.Has(http1.ConnKeepAlive):
 		why = fmt.Sprintf("the HTTP/1.0 response %d before did not say Connection: keep-alive", x.Status)
@@ -67,7 +67,7 @@ func unconfirmed(p *rules.Pass, t *http1.Transaction) {
 		Time:     t.Req.First.Time,
 		Subject:  subj,
 		Message:  fmt.Sprintf("%s: sent on a connection that was not to be kept: %s", subj.Where(), why),
-		Side:     side,
+		Side:     "client",
 		Shape:    shape,
 		Cause:    t.Req.First.Frame,
 	})

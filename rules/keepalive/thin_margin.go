@@ -148,7 +148,8 @@ func (a *Reuses) observed() time.Duration {
 
 // Judge counts the reuses that came late.
 func (m Margins) Judge(p *rules.Pass, k Pair, a Reuses) {
-	if a.Late >= int64(p.Config.KeepAliveThinReuses) {
+	least := int64(max(p.Config.KeepAliveThinReuses, 1))
+	if a.Late >= least {
 		m.report(p, k, a.Late, a.LateFirst, time.Duration(a.LateFirst[0].Timeout)*time.Second, "advertises")
 		return
 	}
@@ -164,7 +165,7 @@ func (m Margins) Judge(p *rules.Pass, k Pair, a Reuses) {
 			late = late.Add(r, maxLate, earlier)
 		}
 	}
-	if n >= int64(p.Config.KeepAliveThinReuses) {
+	if n >= least {
 		m.report(p, k, n, late, timeout, "was seen to have")
 	}
 }
