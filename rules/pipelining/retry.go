@@ -42,19 +42,26 @@ var Retry = &rules.Rule{
 	},
 	Needs: lifecycle.Gap | lifecycle.SnapCut | lifecycle.OneDirection | lifecycle.Encrypted | lifecycle.BadFraming | lifecycle.Capped,
 	Group: func(c *rules.Config) rules.Grouping {
-		return rules.GroupBy[*rules.TransactionFact, netip.Addr, Sent](Retries{Keys: 4096, PerKey: 64, Within: c.RetryWindow, Noticed: c.KeepAliveRaceLag})
+		return rules.GroupBy[*rules.TransactionFact, Part, Sent](Retries{Keys: 128, PerKey: 64, Within: c.RetryWindow, Noticed: c.KeepAliveRaceLag})
 	},
 }
 
 // Retries is the aggregate that holds alike requests of one client against
-// each other. Keys bounds how many different requests of a client are kept,
-// PerKey how often each.
+// each other. Keys bounds how many different requests of each part of a
+// client's are kept, PerKey how often each.
 type Retries struct {
 	Keys, PerKey int
 	Within       time.Duration // longest time from the loss to the retry
 	// Noticed is how long after its kernel's acknowledgement of a FIN the
 	// client itself surely knew of it.
 	Noticed time.Duration
+}
+
+// Part is a client and one of 64 parts of its requests: alike ones are in the
+// same, and many small tables take less time to keep than a large one.
+type Part struct {
+	Client netip.Addr
+	Part   uint8
 }
 
 // Sent is what is known of a client's non-idempotent requests: those alike,
@@ -83,8 +90,9 @@ type Loss struct {
 }
 
 // Key takes the requests that must not be repeated and can be compared.
-func (Retries) Key(f *rules.TransactionFact) (netip.Addr, bool) {
-	return f.Conn.Client.Addr(), f.Req.HeadEnd.Frame != 0 && !f.Method.Idempotent() && f.Method != http1.CONNECT &&
+func (Retries) Key(f *rules.TransactionFact) (Part, bool) {
+	part := (f.BodyHash ^ uint64(f.TargetLen)*0x9e3779b97f4a7c15) >> 58
+	return Part{f.Conn.Client.Addr(), uint8(part)}, f.Req.HeadEnd.Frame != 0 && !f.Method.Idempotent() && f.Method != http1.CONNECT &&
 		f.BodyHashOK && f.TargetLen == len(f.Target)
 }
 
@@ -166,7 +174,7 @@ func (r Retries) loss(f *rules.TransactionFact) *Loss {
 }
 
 // Judge reports each loss that was followed by another attempt.
-func (r Retries) Judge(p *rules.Pass, _ netip.Addr, s Sent) {
+func (r Retries) Judge(p *rules.Pass, _ Part, s Sent) {
 	for i := range s.Alike.Entries {
 		r.judge(p, s.Alike.Entries[i].Value)
 	}
