@@ -105,12 +105,24 @@ const (
 	RedactNone
 )
 
-// Host returns a host name, hidden if r hides it.
+// Host returns a host name, hidden if r hides it. Credentials, which do not
+// belong there, are hidden by default.
 func (r Redaction) Host(s string) string {
-	if r == RedactAll && s != "" {
+	switch {
+	case r == RedactAll && s != "":
 		return "***"
+	case r == RedactDefault:
+		return withoutUserinfo(s)
 	}
 	return s
+}
+
+// withoutUserinfo hides what stands before the host in an authority.
+func withoutUserinfo(authority string) string {
+	if at := strings.LastIndexByte(authority, '@'); at >= 0 {
+		return "***@" + authority[at+1:]
+	}
+	return authority
 }
 
 // Target returns a request target with the parts hidden that r hides.
@@ -121,15 +133,12 @@ func (r Redaction) Target(s string) string {
 	case RedactAll:
 		return "/***"
 	}
-	if i := strings.Index(s, "://"); i >= 0 {
-		rest := s[i+3:]
-		end := strings.IndexAny(rest, "/?#")
-		if end < 0 {
-			end = len(rest)
+	if start := authority(s); start >= 0 {
+		end := len(s)
+		if i := strings.IndexAny(s[start:], "/?#"); i >= 0 {
+			end = start + i
 		}
-		if at := strings.LastIndexByte(rest[:end], '@'); at >= 0 {
-			s = s[:i+3] + "***@" + rest[at+1:]
-		}
+		s = s[:start] + withoutUserinfo(s[start:end]) + s[end:]
 	}
 	path, query, ok := strings.Cut(s, "?")
 	if !ok {
@@ -151,4 +160,19 @@ func (r Redaction) Target(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// authority returns where the authority of a request target begins, -1 if it
+// has none: absolute form, the form of CONNECT, or two slashes.
+func authority(s string) int {
+	if i := strings.Index(s, "://"); i >= 0 {
+		return i + 3
+	}
+	switch {
+	case strings.HasPrefix(s, "//"):
+		return 2
+	case !strings.HasPrefix(s, "/"):
+		return 0
+	}
+	return -1
 }

@@ -61,6 +61,38 @@ func thresholdDoc(field string) (code, doc string) {
 		return "KA011", "such reuses of a pair"
 	case "RetryWindow":
 		return "PIP003", "longest time from a loss to its repetition"
+	case "PoolIdle":
+		return "REU001", "how long an ideal pool keeps an idle connection"
+	case "AvoidableMin":
+		return "REU001", "connections that need not have been opened"
+	case "AvoidablePart":
+		return "REU001", "and least part of the connections"
+	case "AvoidableUsePart":
+		return "REU001", "and of the transactions"
+	case "MaxParallel":
+		return "REU002", "connections of a pair open at once"
+	case "UnusedAfter":
+		return "REU003", "a connection without request this long is unused"
+	case "UnusedProbe":
+		return "REU003", "closed this soon by its opener, it was a probe"
+	case "LeakMinIdle":
+		return "REU004", "connections standing idle"
+	case "LeakMinOpens":
+		return "REU004", "connections opened in spite of them"
+	case "LeakIdle":
+		return "REU004", "idle this long they are forgotten"
+	case "LeakGaps":
+		return "REU004", "or this many times the usual gap between opens"
+	case "CloseWaitAfter":
+		return "REU005", "how long a side may take to close too"
+	case "CloseWaitWarn":
+		return "REU005", "from which on it is a warning"
+	case "CloseWaitWarnCount":
+		return "REU005", "or from so many at once"
+	case "RequestLimitMax":
+		return "REU006", "highest request limit called low"
+	case "RequestLimitConns":
+		return "REU006", "connections ended at the same number"
 	case "TimeWaitMinCloses":
 		return "TW001", "closes of a pair before it is judged"
 	case "TimeWaitWarnPart":

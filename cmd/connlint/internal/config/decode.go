@@ -120,6 +120,17 @@ func (s *Settings) Set(assignment string) error {
 	if _, known := threshold(key); known {
 		path = []string{"thresholds", key}
 	}
+	if len(path) == 1 && !slices.Contains(topKeys(), key) {
+		known := topKeys()
+		for _, t := range rules.Thresholds() {
+			known = append(known, t.Name)
+		}
+		hint := suggest.DidYouMean(key, known)
+		if hint == "" {
+			hint = "; connlint config lists them"
+		}
+		return fmt.Errorf("--set %s: unknown key %q%s", assignment, key, hint)
+	}
 	node := doc.Content[0]
 	for _, part := range slices.Backward(path) {
 		node = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: []*yaml.Node{{Kind: yaml.ScalarNode, Tag: "!!str", Value: part}, node}}
