@@ -63,7 +63,13 @@ type Failure struct {
 }
 
 func failureOrder(a, b Failure) int {
-	return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Frame, b.Frame))
+	if c := cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Frame, b.Frame)); c != 0 || a.Single == b.Single {
+		return c
+	}
+	if a.Single {
+		return 1
+	}
+	return -1
 }
 
 // Key returns the server of a connection that did not come about at once.

@@ -48,12 +48,14 @@ func (leaking) Judge(p *rules.Pass, k Pair, a Spans) {
 	c := p.Config
 	over := end(p)
 	gap := medianGap(a.List)
+	left := 0 // whether long enough or not
 	var idle []int64
 	var frames []uint64
 	for _, s := range a.List {
 		if s.Idle == 0 {
 			continue
 		}
+		left++
 		stood := since(s.Idle, over)
 		if stood >= c.LeakIdle || gap > 0 && float64(stood) >= c.LeakGaps*float64(gap) {
 			idle = append(idle, s.Idle)
@@ -63,7 +65,6 @@ func (leaking) Judge(p *rules.Pass, k Pair, a Spans) {
 	if len(idle) < c.LeakMinIdle {
 		return
 	}
-	left := len(idle)
 	slices.Sort(idle)
 	full := idle[c.LeakMinIdle-1] // since when so many stand idle
 	opens := 0

@@ -34,7 +34,7 @@ var LowRequestLimit = &rules.Rule{
 		},
 		Confirm: "Count http.response in each tcp.stream that the server closed (tcp.flags.fin == 1 && tcp.srcport == PORT): the same number each time.",
 		Silent: "Fewer than three connections, fewer than 2 or more than 100 requests, or a connection that carried more. The server closed idle connections. " +
-			"The client asked for the close. REU001 reports the pair: then the limit is its cause.",
+			"The client asked for the close. The server took no connection after it had ended two: it was stopping. REU001 reports the pair: then the limit is its cause.",
 		Refs: []string{"RFC 9112 §9.3", "RFC 9112 §9.6"},
 	},
 	Needs: lifecycle.OneDirection | lifecycle.MidStream | lifecycle.Gap | lifecycle.Encrypted,
@@ -52,6 +52,9 @@ const maxCount = 100
 type Limits struct {
 	Ended map[int]Ends // by number of requests, 2 to maxCount
 	Most  int64        // requests of any connection
+	// Opened is when the server last completed a handshake: a server that
+	// stops ends many at once, and takes no more.
+	Opened int64
 }
 
 // Ends are connections that were ended after the same number of requests.
@@ -81,7 +84,7 @@ func (limiting) Key(c *lifecycle.Conn) (netip.AddrPort, bool) {
 // Add notes how many requests a connection carried, and whether the server
 // ended it then.
 func (limiting) Add(a Limits, c *lifecycle.Conn) Limits {
-	a.Most = max(a.Most, int64(c.Answered))
+	a.Most, a.Opened = max(a.Most, int64(c.Answered)), max(a.Opened, c.Established.Time)
 	x, s := &c.LastExchange, ending(&c.End[http1.Server])
 	n := int(c.Answered)
 	if n < 2 || n > maxCount || c.Missing&(lifecycle.OneDirection|lifecycle.MidStream|lifecycle.Gap) != 0 || x.ReqBits.Has(http1.ConnClose) ||
@@ -101,7 +104,7 @@ func (limiting) Add(a Limits, c *lifecycle.Conn) Limits {
 
 // Merge returns what is known from both.
 func (limiting) Merge(a, b Limits) Limits {
-	a.Most = max(a.Most, b.Most)
+	a.Most, a.Opened = max(a.Most, b.Most), max(a.Opened, b.Opened)
 	for n, o := range b.Ended {
 		if a.Ended == nil {
 			a.Ended = map[int]Ends{}
@@ -119,6 +122,9 @@ func (limiting) Judge(p *rules.Pass, server netip.AddrPort, a Limits) {
 	e := a.Ended[int(a.Most)]
 	if a.Most > int64(p.Config.RequestLimitMax) || e.N < int64(p.Config.RequestLimitConns) {
 		return
+	}
+	if second := e.Samples[min(1, len(e.Samples)-1)]; a.Opened <= second.Time {
+		return // no connection took the place of those that ended
 	}
 	f := rules.Finding{
 		Severity: rules.Info, Subject: rules.Subject{Server: server}, Side: "server", Conns: int(e.N),

@@ -82,6 +82,10 @@ type need struct {
 // as opened for it.
 const early = 100 * time.Millisecond
 
+// work is how long a client may be busy with opening or closing a connection.
+// A longer time is taken for a pause of its own, which reuse does not save.
+const work = 10 * time.Millisecond
+
 // Model replays the pair's traffic. hold is how long a pool keeps an idle
 // connection, if the server does.
 func (r *Record) Model(hold time.Duration) Model {
@@ -192,13 +196,21 @@ func estimate(needs []need, hold time.Duration) (observed, estimated time.Durati
 		for k--; k >= 0 && byEnd[k] >= i; k-- {
 		}
 		if k >= 0 {
-			start = ends[byEnd[k]] + n.origin - needs[byEnd[k]].End
+			before := &needs[byEnd[k]]
+			pause := n.origin - before.End
+			if shut := before.link.Shut - before.End; n.opens && shut > 0 && shut <= min(int64(work), pause) {
+				pause -= shut // closing it was work that reuse saves
+			}
+			start = ends[byEnd[k]] + pause
 		}
 		took := n.End - n.Start
 		wait := n.Start - n.origin // set-up, and what the client did before it asked
 		own := int64(0)
 		if n.opens && n.link.Began && wait > 0 {
 			own = min(n.link.Setup, wait)
+			if wait-own <= int64(work) {
+				own = wait // the client's own part in setting up
+			}
 		}
 		wait -= own
 		ends[i] = start + wait + took

@@ -65,7 +65,13 @@ type Silence struct {
 const maxOpen = 1 << 10
 
 func silenceOrder(a, b Silence) int {
-	return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Frame, b.Frame))
+	if c := cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Frame, b.Frame)); c != 0 || a.Open == b.Open {
+		return c
+	}
+	if a.Open {
+		return 1
+	}
+	return -1
 }
 
 // Key returns the connection's pair.

@@ -94,6 +94,7 @@ type Link struct {
 	Setup  int64 // of TCP and TLS, nanoseconds, 0 if not seen
 	Slow   int64 // what slow start added to the first response, nanoseconds
 	Closed int64 // 0 while open
+	Shut   int64 // the client's FIN or RST, if it was the first to end it
 	First  int64 // start of its first use
 	Busy   int64 // nanoseconds
 	N      int64 // uses
@@ -285,6 +286,9 @@ func (Usage) end(r *Record, c *lifecycle.Conn) {
 		}
 		e.Setup = max(0, e.Ready-e.Opened)
 	}
+	if over := ending(&c.End[http1.Client]); over.Seen() && c.First == http1.Client {
+		e.Shut = over.Time
+	}
 	r.Connections++
 	r.ClosedBy[endedBy(c)]++
 	r.Setup += e.Setup
@@ -309,7 +313,7 @@ func (l Link) merge(o Link) Link {
 	if l.First == 0 || o.First != 0 && o.First < l.First {
 		l.First = o.First
 	}
-	l.Ready, l.Setup, l.Closed = max(l.Ready, o.Ready), max(l.Setup, o.Setup), max(l.Closed, o.Closed)
+	l.Ready, l.Setup, l.Closed, l.Shut = max(l.Ready, o.Ready), max(l.Setup, o.Setup), max(l.Closed, o.Closed), max(l.Shut, o.Shut)
 	l.Slow += o.Slow
 	l.Busy += o.Busy
 	l.N += o.N

@@ -29,7 +29,7 @@ var RequestUnanswered = &rules.Rule{
 			{Program: "Python", Text: "gunicorn --timeout kills silent workers and --max-requests recycles them; uvicorn --timeout-keep-alive."},
 		},
 		Confirm: "Follow the connection (tcp.stream eq N): the last client segment with tcp.len > 0 is acknowledged by a FIN or RST of the server, and no complete response comes between.",
-		Silent: "The FIN or RST acknowledges nothing of the request: it crossed on the wire (KA001). The client reset the connection. Only a part of the request's head was sent. " +
+		Silent: "The FIN or RST acknowledges nothing of the request: it crossed on the wire (KA001). The client reset the connection. Only a part of the request's head was sent. Connection: close had been said before the request: it was not to be answered (KA007). " +
 			"The response had begun with a body that a close ends (FRM001). A closer finding has the same cause. After the client's own FIN it is no more than info.",
 		Refs: []string{"RFC 9112 §9.3.1", "RFC 9112 §9.5", "RFC 9110 §9.2.2"},
 	},
@@ -59,6 +59,9 @@ func requestUnanswered(p *rules.Pass, t *http1.Transaction) {
 	end := ending(sv)
 	if !end.Seen() || !end.HasAck || end.Ack.LessEq(t.Req.First.Seq) || cl.RST.Seen() && c.First == http1.Client {
 		return
+	}
+	if x := &c.LastExchange; x.RespEnd.Frame != 0 && (x.ReqBits | x.RespBits).Has(http1.ConnClose) {
+		return // no further request was to be answered
 	}
 	sev, left := rules.Error, ""
 	if c.First == http1.Client && cl.FIN.Seen() {
