@@ -87,14 +87,14 @@ func (t *Twins) observe(s *Segment) bool {
 }
 
 func (t *Twins) syn(s *Segment) {
-	o := t.open(s.Flow, s.Hash, s.Seq, s.Time)
+	o := t.open(s.Flow, s.Hash, s.Seq)
 	if !o.syn {
 		o.syn, o.synTime = true, s.Time
 	}
 }
 
 func (t *Twins) synAck(s *Segment) bool {
-	o := t.open(s.Flow.Reverse(), s.Hash, s.Ack-1, s.Time)
+	o := t.open(s.Flow.Reverse(), s.Hash, s.Ack-1)
 	if o.synAck && o.srv == s.Seq {
 		return false // sent again
 	}
@@ -150,13 +150,13 @@ func sides(o, p *opening) (client, server *opening) {
 	return p, o
 }
 
-// encloses reports whether the handshake of twin p lies inside that of o.
-func (o *opening) encloses(p *opening) bool {
-	if o.syn && p.syn {
-		return p.synTime-o.synTime <= twinWindow &&
-			p.synTime <= o.ackTime+twinSlack && p.ackTime <= o.ackTime+twinSlack && o.ackTime-p.ackTime <= twinWindow
+// encloses reports whether the handshake of the twin in lies inside that of p.
+func (p *opening) encloses(in *opening) bool {
+	if p.syn && in.syn {
+		return in.synTime-p.synTime <= twinWindow &&
+			in.synTime <= p.ackTime+twinSlack && in.ackTime <= p.ackTime+twinSlack && p.ackTime-in.ackTime <= twinWindow
 	}
-	apart := o.ackTime - p.ackTime
+	apart := p.ackTime - in.ackTime
 	return -copyWindow <= apart && apart <= copyWindow
 }
 
@@ -166,7 +166,7 @@ func (t *Twins) set(isn wire.Seq) *[twinWays]opening {
 
 // open returns the opening of a connection, a new one in place of the oldest if
 // there is none.
-func (t *Twins) open(f wire.Flow, hash uint64, isn wire.Seq, now int64) *opening {
+func (t *Twins) open(f wire.Flow, hash uint64, isn wire.Seq) *opening {
 	set := t.set(isn)
 	oldest := &set[0]
 	for i := range set {

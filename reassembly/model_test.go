@@ -15,7 +15,6 @@ import (
 type model struct {
 	isn  [2]wire.Seq
 	data [2][]byte // what each direction sent
-	fin  [2]bool
 }
 
 // byteAt is what a direction sent at seq, if it is within what it sent.

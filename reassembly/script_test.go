@@ -20,20 +20,18 @@ import (
 // where nothing else is said, and > is the client. What the table tells of
 // because of the segment must be EVENTS, none without.
 type script struct {
-	t          *testing.T
-	table      *Table[int]
-	isn        [2]wire.Seq // client, server
-	now        int64
-	frame      uint64
-	client     wire.Dir
-	flow       wire.Flow
-	kind       Kind
-	events     []string
-	nxt        map[uint64]*[2]wire.Seq // by connection: what must come next
-	lastSeq    [2]wire.Seq
-	conn       *Conn[int]
-	live       int
-	checkOrder bool
+	t      *testing.T
+	table  *Table[int]
+	isn    [2]wire.Seq // client, server
+	now    int64
+	frame  uint64
+	client wire.Dir
+	flow   wire.Flow
+	kind   Kind
+	events []string
+	nxt    map[uint64]*[2]wire.Seq // by connection: what must come next
+	conn   *Conn[int]
+	live   int
 }
 
 func newScript(t *testing.T, opts Options, isn [2]wire.Seq) *script {

@@ -259,7 +259,7 @@ func (s *Session) Gap(e *Env, side Side, n int, _ bool, m Mark) {
 		msg.Last = m.at(n)
 	case junk:
 		s.flushJunk(e, side)
-	case head, try:
+	case head, try, hold:
 		s.cutHead(e, side, d, m)
 	}
 	why := LostClient
@@ -306,6 +306,9 @@ func (s *Session) End(e *Env, side Side, m Mark) {
 // closeHeads fills in what is known of heads that the connection's end cut
 // off.
 func (s *Session) closeHeads(e *Env) {
+	if d := &s.d[Server]; d.state == hold {
+		s.unhold(e, d) // too few bytes, and still a response
+	}
 	if d := &s.d[Client]; d.state == head && s.cli != nil && d.buf != nil {
 		if _, ok := e.p.parse(Client, d.buf.b, true); ok {
 			s.cli.words(&e.p)

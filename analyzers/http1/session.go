@@ -65,6 +65,7 @@ const (
 	lost       state = iota // unknown; a message may begin with a segment
 	try                     // of a head that may turn out to be none
 	ready                   // the first of a message
+	hold                    // of what may be a status line: too few bytes to tell
 	head                    // of a head
 	junk                    // of what is no start line, up to what is shown of it
 	body                    // of rem bytes of body
@@ -113,7 +114,7 @@ func (s *Session) Start(side Side, next wire.Seq) {
 // connection is no such message.
 func (s *Session) MidMessage(side Side) bool {
 	switch s.d[side].state {
-	case head, body, chunkSize, chunkExt, chunkData, chunkEnd, trailer:
+	case hold, head, body, chunkSize, chunkExt, chunkData, chunkEnd, trailer:
 		return s.proto <= HTTP1
 	}
 	return false
@@ -203,6 +204,8 @@ func (s *Session) step(e *Env, side Side, d *dir, b []byte, m Mark) int {
 		return s.begin(e, side, d, b, m)
 	case try, head:
 		return s.gather(e, side, d, b, m)
+	case hold:
+		return s.held(e, d, b)
 	case junk:
 		if s.proto == HTTP1 && d.has(segment) && len(d.buf.b) > 0 {
 			s.flushJunk(e, side)
@@ -252,6 +255,10 @@ func (s *Session) begin(e *Env, side Side, d *dir, b []byte, m Mark) int {
 			d.buf = e.getBuf(m)
 			d.state = junk
 			return s.step(e, side, d, b, m)
+		case side == Server && len(b) < sureStatus:
+			d.buf = e.getBuf(m)
+			d.state = hold
+			return s.held(e, d, b)
 		case side == Server && s.proto == Undecided && s.d[Client].state == junk:
 			// Only the whole head proves that the client's first bytes were
 			// meant to be HTTP.
@@ -267,6 +274,41 @@ func (s *Session) begin(e *Env, side Side, d *dir, b []byte, m Mark) int {
 	}
 	d.buf = e.getBuf(m)
 	return s.gather(e, side, d, b, m)
+}
+
+// sureStatus is how many bytes tell a status line from what is none.
+const sureStatus = len(statusPrefix) + 2
+
+// held takes in bytes of what may be a status line of the server. Not before
+// it is sure to be one is a response begun: that gives up the requests before
+// the one it answers.
+func (s *Session) held(e *Env, d *dir, b []byte) int {
+	h := d.buf
+	for i, c := range b {
+		h.b = append(h.b, c)
+		if !mayStart(Server, h.b) {
+			d.state = junk
+			s.judgeJunk(e, Server, d)
+			return i + 1
+		}
+		if len(h.b) == sureStatus {
+			s.unhold(e, d)
+			return i + 1
+		}
+	}
+	return len(b)
+}
+
+// unhold takes the bytes held for the beginning of a status line.
+func (s *Session) unhold(e *Env, d *dir) {
+	if s.proto == Undecided && s.d[Client].state == junk {
+		// Only the whole head proves that the client's first bytes were
+		// meant to be HTTP.
+		d.state = try
+		return
+	}
+	s.open(e, Server, d.buf.at)
+	d.state = head
 }
 
 // open begins a message at at.
@@ -530,7 +572,7 @@ func (d *dir) drop(e *Env) {
 // headDone takes in the head that was parsed into e.p. With cut, its end is
 // missing.
 func (s *Session) headDone(e *Env, side Side, d *dir, first, end Mark, cut bool) {
-	if d.state == try && !s.accept(e, side, d, first) {
+	if d.state == try && !s.accept(e, side, first) {
 		d.state = lost
 		return
 	}
@@ -550,7 +592,7 @@ func (s *Session) headDone(e *Env, side Side, d *dir, first, end Mark, cut bool)
 // one, and opens its message. It must be without fault where a body's bytes
 // would not be, and have a field, or the beginning of one that is cut; an
 // interim response, and a request of a method that is registered, need none.
-func (s *Session) accept(e *Env, side Side, d *dir, first Mark) bool {
+func (s *Session) accept(e *Env, side Side, first Mark) bool {
 	p := &e.p
 	if p.has(BadFieldName) || p.has(BadStartLine) || p.has(NULByte) {
 		return false

@@ -116,7 +116,7 @@ func playOn(e *Env, ss *Session, sc *script, cut func(left int) int) {
 			}
 			next[o.side] = m.Seq
 		}
-		if int(ss.Outstanding()) < 0 {
+		if ss.Outstanding() < 0 {
 			panic("negative outstanding")
 		}
 	}

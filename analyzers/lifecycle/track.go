@@ -68,7 +68,7 @@ type afterIdle struct {
 	idle         int64
 	n, resends   int32
 	dir          wire.Dir
-	acked, spoke bool
+	spoke        bool
 }
 
 // Pool keeps what few of one goroutine's connections need.

@@ -302,7 +302,7 @@ func (s *session) messages(p *Pool, side http1.Side, h *half, b []byte, m http1.
 			}
 			h.msgLen = 0
 			h.more = uint32(h.msg[1])<<16 | uint32(h.msg[2])<<8 | uint32(h.msg[3])
-			if !s.begin(p, side, h, m) {
+			if !s.begin(side, h, m) {
 				p.drop(h)
 				h.flags |= blind
 				h.more = 0
@@ -340,7 +340,7 @@ func (s *session) messages(p *Pool, side http1.Side, h *half, b []byte, m http1.
 
 // begin is called after a message's header. It returns false if that cannot
 // stand here.
-func (s *session) begin(p *Pool, side http1.Side, h *half, m http1.Mark) bool {
+func (s *session) begin(side http1.Side, h *half, m http1.Mark) bool {
 	switch typ := h.msg[0]; typ {
 	case msgClientHello, msgServerHello:
 		if (typ == msgClientHello) != (side == http1.Client) || h.more == 0 || h.more > maxHello {

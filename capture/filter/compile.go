@@ -134,11 +134,10 @@ func (a *assembler) put(i bpf.Instruction) int {
 func (a *assembler) skip(place int) uint32 { return uint32(len(a.code) - place) }
 
 // at makes sure that the code is entered at place when run through.
-func (a *assembler) at(place int) int {
-	if place == len(a.code) {
-		return place
+func (a *assembler) at(place int) {
+	if place != len(a.code) {
+		a.put(bpf.Jump{Skip: a.skip(place)})
 	}
-	return a.put(bpf.Jump{Skip: a.skip(place)})
 }
 
 // test writes a comparison of the accumulator.
@@ -215,7 +214,6 @@ func (a *assembler) carries(depth int, typ uint32, t, f int) int {
 	next := f
 	for _, n := range numbers {
 		little := n << 24 // as a little-endian host writes it
-		n := n
 		next = a.test(bpf.JumpEqual, n, t, next)
 		next = a.test(bpf.JumpEqual, little, t, next)
 	}

@@ -480,35 +480,35 @@ func (p *parser) service(proto string, w word, name string) (uint16, string, err
 		}
 		return uint16(v), proto, nil
 	}
-	t, errTCP := lookup("tcp", name)
-	u, errUDP := lookup("udp", name)
+	t, tcp := lookup("tcp", name)
+	u, udp := lookup("udp", name)
 	switch {
-	case errTCP != nil && errUDP != nil:
+	case !tcp && !udp:
 		return 0, "", p.fail(w, "no port, and no service of that name")
-	case errTCP != nil && proto == "tcp":
+	case !tcp && proto == "tcp":
 		return 0, "", p.fail(w, "a service of udp")
-	case errUDP != nil && proto == "udp":
+	case !udp && proto == "udp":
 		return 0, "", p.fail(w, "a service of tcp")
-	case errTCP != nil:
+	case !tcp:
 		return u, "udp", nil
-	case errUDP != nil:
+	case !udp:
 		return t, "tcp", nil
 	}
 	return t, proto, nil
 }
 
 // lookup finds a service in the system's list, without the network.
-func lookup(network, name string) (uint16, error) {
+func lookup(network, name string) (port uint16, ok bool) {
 	for _, c := range name { // LookupPort would take signs and numbers
 		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
-			return 0, errors.New("no name of a service")
+			return 0, false
 		}
 	}
 	if strings.Trim(name, "0123456789-") == "" {
-		return 0, errors.New("no name of a service")
+		return 0, false
 	}
 	v, err := net.LookupPort(network, name)
-	return uint16(v), err
+	return uint16(v), err == nil
 }
 
 // didYouMean proposes a word for one that is mistyped by one letter, or two

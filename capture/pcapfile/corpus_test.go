@@ -11,10 +11,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/connlint/connlint/capture"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/gopacket"
 	"github.com/google/gopacket/pcapgo"
+
+	"github.com/connlint/connlint/capture"
 )
 
 // corpus is beside the repository, where there is one.

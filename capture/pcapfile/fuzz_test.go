@@ -8,8 +8,9 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"github.com/connlint/connlint/capture"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/connlint/connlint/capture"
 )
 
 func seed(f *testing.F, want func(b []byte) bool) {

@@ -11,9 +11,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/connlint/connlint/capture"
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"github.com/connlint/connlint/capture"
 )
 
 // timed makes a capture of packets at the given seconds, each saying whose it is.

@@ -89,7 +89,7 @@ func newPcap(f *file, m magic) (capture.Source, error) {
 	case major == 543 && minor == 0: // Navtel's, in libpcap's words
 		r.lengths = originalFirst
 	case major != 2: // minor versions beyond 4 are taken for 4, as Wireshark does
-		return nil, f.fail(0, fmt.Sprintf("pcap version %d.%d is not known", major, minor), nil)
+		return nil, f.fail(0, fmt.Sprintf("pcap version %d.%d is not known", major, minor))
 	case minor < 3:
 		r.lengths = originalFirst
 	case minor == 3:
@@ -101,7 +101,7 @@ func newPcap(f *file, m magic) (capture.Source, error) {
 	// the packet, behind what IP says is its end.
 	network := order.Uint32(h[20:])
 	if network&0x03ff0000 != 0 {
-		return nil, f.fail(0, fmt.Sprintf("reserved bits of the network type are set (%#08x)", network), nil)
+		return nil, f.fail(0, fmt.Sprintf("reserved bits of the network type are set (%#08x)", network))
 	}
 	r.link = capture.LinkType(network & 0xffff)
 	if major == 2 && minor == 2 {
@@ -165,7 +165,7 @@ func (r *pcapReader) Next(p *capture.Packet) error {
 		}
 	}
 	if v.captured > r.most {
-		return r.fail(in.offset(), fmt.Sprintf("damaged: a record of %d bytes, more than the %d possible", v.captured, r.most), nil)
+		return r.fail(in.offset(), fmt.Sprintf("damaged: a record of %d bytes, more than the %d possible", v.captured, r.most))
 	}
 	n := r.header + int(v.captured)
 	if !in.has(n) {
@@ -198,7 +198,7 @@ func (r *pcapReader) checkLayout() error {
 		maker string
 	}{{4, "Nokia's"}, {8, "a modified"}, {12, "a modified"}} {
 		if r.plausible(next[extra.bytes:]) {
-			return r.fail(in.offset(), extra.maker+" variant of pcap is not supported: "+editcap, nil)
+			return r.fail(in.offset(), extra.maker+" variant of pcap is not supported: "+editcap)
 		}
 	}
 	return nil

@@ -200,12 +200,12 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 func (f *file) detect(head []byte) (capture.Source, error) {
 	if len(head) == 0 {
 		if f.compression != plain {
-			return nil, f.fail(-1, "nothing inside", nil)
+			return nil, f.fail(-1, "nothing inside")
 		}
-		return nil, f.fail(-1, "the file is empty", nil)
+		return nil, f.fail(-1, "the file is empty")
 	}
 	if len(head) < 4 {
-		return nil, f.fail(-1, "too short to be a capture", nil)
+		return nil, f.fail(-1, "too short to be a capture")
 	}
 	if m := pcapMagic(head); m.variant != "" {
 		return newPcap(f, m)
@@ -216,7 +216,7 @@ func (f *file) detect(head []byte) (capture.Source, error) {
 	// What to say must not depend on how much came in the first piece.
 	f.in.has(headSize)
 	head = f.in.buf[:min(len(f.in.buf), headSize)]
-	return nil, f.fail(-1, unsupported(head, f.compression), nil)
+	return nil, f.fail(-1, unsupported(head, f.compression))
 }
 
 // file is what the readers of both formats share.
@@ -306,8 +306,8 @@ func (f *file) broken(start int64, err error) error {
 }
 
 // fail returns the error for a fault at offset start.
-func (f *file) fail(start int64, reason string, err error) error {
-	return f.stop(&capture.ReadError{Offset: start, Reason: reason, Err: err})
+func (f *file) fail(start int64, reason string) error {
+	return f.stop(&capture.ReadError{Offset: start, Reason: reason})
 }
 
 func (f *file) stop(e *capture.ReadError) error {

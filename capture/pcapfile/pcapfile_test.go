@@ -13,11 +13,12 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"github.com/connlint/connlint/capture"
 	"github.com/google/go-cmp/cmp"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
+
+	"github.com/connlint/connlint/capture"
 )
 
 // sample is a hand-built file and what it holds.

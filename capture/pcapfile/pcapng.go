@@ -139,7 +139,7 @@ func (r *ngReader) u64(b []byte) uint64 {
 
 // damaged returns the error for the block at hand.
 func (r *ngReader) damaged(format string, a ...any) error {
-	return r.fail(r.in.offset(), "damaged: "+fmt.Sprintf(format, a...), nil)
+	return r.fail(r.in.offset(), "damaged: "+fmt.Sprintf(format, a...))
 }
 
 // Next implements [capture.Source].
@@ -221,7 +221,7 @@ func (r *ngReader) pass(total uint32) error {
 		return r.short(start)
 	}
 	if t := r.u32(in.buf[in.pos:]); t != total {
-		return r.fail(start, fmt.Sprintf("damaged: a block's two lengths differ: %d and %d", total, t), nil)
+		return r.fail(start, fmt.Sprintf("damaged: a block's two lengths differ: %d and %d", total, t))
 	}
 	in.pos += 4
 	return nil
@@ -248,7 +248,7 @@ func (r *ngReader) section() error {
 		return err
 	}
 	if major, minor := r.u16(h[12:]), r.u16(h[14:]); major != 1 || minor != 0 && minor != 2 {
-		return r.fail(in.offset(), fmt.Sprintf("pcapng version %d.%d is not known", major, minor), nil)
+		return r.fail(in.offset(), fmt.Sprintf("pcapng version %d.%d is not known", major, minor))
 	}
 	r.dropped += r.drops()
 	r.interfaces = r.interfaces[:0]

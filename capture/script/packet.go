@@ -128,10 +128,10 @@ func (p *parser) flags(s string) (wire.Flags, *Error) {
 func (p *parser) option(o *options, s string) (filler int, _ *Error) {
 	key, val, has := strings.Cut(s, "=")
 	var err error
-	number := func(max int) int {
+	number := func(most int) int {
 		n, e := strconv.Atoi(val)
-		if e != nil || n < 0 || n > max {
-			err = fmt.Errorf("not a number from 0 to %d", max)
+		if e != nil || n < 0 || n > most {
+			err = fmt.Errorf("not a number from 0 to %d", most)
 		}
 		return n
 	}

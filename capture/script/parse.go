@@ -103,10 +103,7 @@ func (p *parser) block(lines []string, first int, i *int) *Error {
 		p.lineNo = first + n
 		line := lines[n]
 		if i != nil {
-			var err *Error
-			if line, err = p.substitute(line, *i); err != nil {
-				return err
-			}
+			line = substitute(line, *i)
 		}
 		toks, comment, err := p.split(line)
 		if err != nil {
@@ -167,7 +164,7 @@ func (p *parser) repeatBody(lines []string) (int, *Error) {
 
 // substitute replaces {i}, {N+i} and {i*N}. Other braces stay: JSON bodies
 // have them.
-func (p *parser) substitute(line string, i int) (string, *Error) {
+func substitute(line string, i int) string {
 	var b strings.Builder
 	for {
 		open := strings.IndexByte(line, '{')
@@ -189,7 +186,7 @@ func (p *parser) substitute(line string, i int) (string, *Error) {
 		line = line[open+end+1:]
 	}
 	b.WriteString(line)
-	return b.String(), nil
+	return b.String()
 }
 
 // eval computes "i", "i*N", "N+i" and "N+i*M".

@@ -1,6 +1,7 @@
 package rulestest
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -96,7 +97,7 @@ func Compare(s *script.Script, list []*rules.Rule, r *runner.Result) (problems [
 		}
 		problems = append(problems, at+": "+fmt.Sprintf(format, args...))
 	}
-	if _, cut := r.Err.(*capture.ReadError); r.Err != nil && !cut {
+	if cut := new(capture.ReadError); r.Err != nil && !errors.As(r.Err, &cut) {
 		problem(0, "%v", r.Err)
 	}
 	met := make([]bool, len(r.Findings))
