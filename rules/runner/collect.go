@@ -22,6 +22,8 @@ type found struct {
 	sums  []sum
 	// parts are the occurrences that a stream has yet to report.
 	parts []*found
+	// lastConn is the connection of the latest occurrence, for a Monitor.
+	lastConn uint64
 }
 
 // sum adds up a measured figure, in millionths: whole numbers add up to the

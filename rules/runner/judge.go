@@ -171,7 +171,7 @@ func (j *judge) onOpened(c *analyzers.Conn) {
 	if j.out != nil {
 		j.out.firsts = append(j.out.firsts, c.ID)
 	}
-	if j.out == nil || j.monitor != nil {
+	if j.out == nil {
 		j.firsts = binary.AppendUvarint(j.firsts, c.ID-j.last)
 		j.last = c.ID
 	}

@@ -33,7 +33,12 @@ type MonitorOptions struct {
 type Monitor struct {
 	opts   MonitorOptions
 	shards atomic.Pointer[[]*watch]
+	stream atomic.Pointer[stream]
 	result atomic.Pointer[Result]
+
+	mu        sync.Mutex
+	groups    map[findingKey]*found // of a stream
+	uncounted uint64
 }
 
 // NewMonitor returns a Monitor for one run.
@@ -466,26 +471,61 @@ func (w *watch) found(g *found) {
 	if i, ok := w.index[g.first.Conn]; ok && g.first.Conn != 0 {
 		w.recent[i].row.Findings += g.n
 	}
-	k := findingKey{g.rule, g.key, 0}
-	if have := w.groups[k]; have != nil {
-		have.add(g, true)
-		return
+	if w.j.opts.Stream != nil {
+		return // the stream tells them when they are certain
 	}
-	if len(w.groups) >= w.opts.Findings {
+	if !group(w.groups, g, w.opts.Findings) {
 		w.uncounted += uint64(g.n)
-		return
 	}
+}
+
+// take takes findings that are certain from a stream.
+func (m *Monitor) take(list []*found) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.groups == nil {
+		m.groups = map[findingKey]*found{}
+	}
+	for _, g := range list {
+		if g.suppressed == 0 && !group(m.groups, g, m.opts.Findings) {
+			m.uncounted += uint64(g.n)
+		}
+	}
+}
+
+// group puts a copy of g with those alike. It returns false if there is no
+// room for another group.
+func group(groups map[findingKey]*found, g *found, limit int) bool {
+	k := findingKey{g.rule, g.key, 0}
 	own := *g
-	own.sums = slices.Clone(g.sums)
-	w.groups[k] = &own
+	own.sums, own.parts = slices.Clone(g.sums), nil
+	if have := groups[k]; have != nil {
+		// A stream tells each occurrence: those of one connection follow each other.
+		again := g.first.Conn != 0 && g.first.Conn == have.lastConn
+		have.lastConn = g.first.Conn
+		have.add(&own, !again)
+		return true
+	}
+	if len(groups) >= limit {
+		return false
+	}
+	own.lastConn = g.first.Conn
+	groups[k] = &own
+	return true
 }
 
 // Number returns the number of the connection with that first frame, as
-// Wireshark's tcp.stream, counted among those met so far.
+// Wireshark's tcp.stream, counted among those met so far, or -1 if that is no
+// longer known.
 func (m *Monitor) Number(id uint64) int {
 	shards := m.shards.Load()
 	if shards == nil {
 		return 0
+	}
+	if s := m.stream.Load(); s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.ranks.of(id)
 	}
 	n := 0
 	for _, w := range *shards {
@@ -534,15 +574,15 @@ func (m *Monitor) Snapshot() *Snapshot {
 			row.add(&p.row)
 		}
 		if s.Result == nil {
-			for _, g := range w.groups {
-				own := *g
-				own.sums = slices.Clone(g.sums)
-				all.add(&own)
-			}
+			all.copy(w.groups)
 		}
 		s.Conns = w.conns(s.Conns)
 		w.mu.Unlock()
 	}
+	m.mu.Lock()
+	s.Uncounted += m.uncounted
+	all.copy(m.groups)
+	m.mu.Unlock()
 	if s.Result != nil {
 		s.Findings = s.Result.Findings
 	} else if len(*shards) > 0 {
@@ -611,5 +651,14 @@ func (m *Monitor) chart(s *Snapshot, shards []*watch, target axis, pairs map[pai
 		if n := len(p.Series.TimeWait); n > 0 {
 			p.TimeWait = p.Series.TimeWait[n-1]
 		}
+	}
+}
+
+// copy adds copies of groups.
+func (c *collection) copy(groups map[findingKey]*found) {
+	for _, g := range groups {
+		own := *g
+		own.sums, own.parts = slices.Clone(g.sums), nil
+		c.add(&own)
 	}
 }

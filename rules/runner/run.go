@@ -48,6 +48,9 @@ func Run(src capture.Source, opts Options) *Result {
 	var st *stream
 	if opts.Stream != nil {
 		st = newStream(&opts, judges)
+		if opts.Monitor != nil {
+			opts.Monitor.stream.Store(st)
+		}
 	}
 	for i, j := range judges {
 		if j.monitor != nil {

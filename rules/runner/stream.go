@@ -112,6 +112,7 @@ func (j *judge) tick(s *stream, t *shard.Tick) {
 	if j.monitor != nil {
 		j.monitor.mu.Lock()
 		defer j.monitor.mu.Unlock()
+		j.monitor.now = max(j.monitor.now, t.Now)
 	}
 	o := j.out
 	j.table.Advance(t.Now)
@@ -185,6 +186,9 @@ func (s *stream) judge(windows []*windowed, t *shard.Tick) {
 
 // report hands findings on.
 func (s *stream) report(list []*found) {
+	if s.opts.Monitor != nil {
+		s.opts.Monitor.take(list)
+	}
 	if s.opts.Stream.Finding == nil || len(list) == 0 {
 		return
 	}
