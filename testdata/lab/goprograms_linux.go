@@ -29,6 +29,9 @@ func runGoProgram(name string, args []string) error {
 		"leak":       goLeak,
 		"tls-resume": goResume,
 		"workload":   goWorkload,
+		"expect":     goExpect,
+		"tls-get":    goTLSGet,
+		"serve-tls":  goServeTLS,
 	}
 	p, ok := programs[name]
 	if !ok {
@@ -262,6 +265,36 @@ func goResume(args []string) error {
 	return nil
 }
 
+// goTLSGet requests URL N times over TLS, MS milliseconds apart, with one
+// client: `tls-get URL N MS`.
+func goTLSGet(args []string) error {
+	if len(args) != 3 {
+		return errors.New("usage: tls-get URL N MS")
+	}
+	n, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	ms, err := strconv.Atoi(args[2])
+	if err != nil {
+		return err
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} // the lab's certificate is signed by nobody
+	for range n {
+		res, err := client.Get(args[0])
+		if err != nil {
+			return err
+		}
+		_, err = io.Copy(io.Discard, res.Body)
+		if err = errors.Join(err, res.Body.Close()); err != nil {
+			return err
+		}
+		time.Sleep(time.Duration(ms) * time.Millisecond)
+	}
+	client.CloseIdleConnections()
+	return nil
+}
+
 // goUpload posts N small JSON bodies through one connection on which Nagle's
 // algorithm is switched on: `upload ADDR N`. It writes head and body apart, as
 // hand-written clients do.
@@ -292,9 +325,19 @@ func goUpload(args []string) error {
 	return nil
 }
 
-// goServe is a net/http server: `serve ADDR [rst-on-eof]`. It answers GET with
+// goServe is a net/http server: `serve ADDR`. It answers GET with
 // a short text, POST with the length it read, /status/N with status N.
 func goServe(args []string) error {
+	return (&http.Server{Addr: args[0], Handler: goHandler()}).ListenAndServe()
+}
+
+// goServeTLS is goServe over TLS without HTTP/2: `serve-tls ADDR CRT KEY`.
+func goServeTLS(args []string) error {
+	s := &http.Server{Addr: args[0], Handler: goHandler(), TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}}
+	return s.ListenAndServeTLS(args[1], args[2])
+}
+
+func goHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		n, _ := io.Copy(io.Discard, r.Body)
@@ -308,7 +351,7 @@ func goServe(args []string) error {
 		code, _ := strconv.Atoi(r.PathValue("code"))
 		w.WriteHeader(code)
 	})
-	return (&http.Server{Addr: args[0], Handler: mux}).ListenAndServe()
+	return mux
 }
 
 // goRelay is a deliberately careless reverse proxy: `relay LISTEN UPSTREAM [add:NAME=VALUE…] [once]`.

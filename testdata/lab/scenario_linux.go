@@ -49,7 +49,9 @@ func scenarios() []*Scenario {
 		latencyScenarios(), framingScenarios(), pipeliningScenarios(),
 		hopByHopScenarios(), timeWaitScenarios(), shutdownScenarios(),
 		keepAliveScenarios(), reuseScenarios(), predictionScenarios(), messageScenarios(), endingScenarios(),
-		healthyScenarios(),
+		waitingScenarios(), persistenceScenarios(), socketScenarios(),
+		fieldScenarios(),
+		healthyScenarios(), stockScenarios(),
 	} {
 		all = append(all, family...)
 	}

@@ -39,7 +39,7 @@ func pipeliningScenarios() []*Scenario {
 			Evidence: []Evidence{order("8080", 3)},
 		},
 		{
-			Name: "pip001-get-behind-post", Family: Firing, Rules: pip001, Also: unconfirmed,
+			Name: "pip001-get-behind-post", Family: Firing, Rules: pip001, Also: []string{"PIP002", "LAT004"},
 			Title:    "a GET sent 40 ms after a POST that nobody has answered yet",
 			Story:    "The POST's answer takes 300 ms; the client sends a GET behind it in a segment of its own. Recorded over a 40 ms path at three points: at the server the GET arrives long after the POST, yet still before the answer.",
 			Programs: []string{"raw-go", "go"}, Captures: []Capture{{At: "client"}, {At: "middle"}, {At: "server"}}, Link: LinkConfig{Delay: 20 * time.Millisecond},

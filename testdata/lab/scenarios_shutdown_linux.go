@@ -61,7 +61,7 @@ func shutdownScenarios() []*Scenario {
 			Name: "cls001-python-unread-data", Family: Firing, Rules: cls001,
 			Title:    "a Python server closes with unread bytes in its buffer",
 			Story:    "No option is set: the server reads the head of a POST, not its body, and closes; Linux then resets instead of sending FIN. The client had half-closed after its complete request.",
-			Programs: []string{"raw-go", "raw-py"}, Captures: clientServer, Expect: "2, severity error",
+			Programs: []string{"raw-go", "raw-py"}, Captures: clientServer, Also: []string{"PIP004"}, Expect: "2, severity error",
 			Serve: func(l *Lab) {
 				l.Serve(l.Server, 8080, l.Python("rawpeer.py", "listen", "0.0.0.0", "8080", "sleep:80", "close")...)
 			},

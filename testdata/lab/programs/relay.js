@@ -1,13 +1,16 @@
 // A reverse proxy as many write their first one: the incoming headers go out
 // as they came, hop-by-hop ones included.
 //
-//   node relay.js PORT UPSTREAM_HOST UPSTREAM_PORT
+//   node relay.js PORT UPSTREAM_HOST UPSTREAM_PORT [via]
+//
+// via adds a Via field to each request.
 const http = require("http");
-const [port, host, upstreamPort] = process.argv.slice(2);
+const [port, host, upstreamPort, via] = process.argv.slice(2);
 const agent = new http.Agent({ keepAlive: true });
 
 http.createServer((req, res) => {
   const url = req.url.replace(/^http:\/\/[^/]+/, "");
+  if (via) req.headers.via = "1.1 relay";
   const out = http.request({ agent, host, port: upstreamPort, method: req.method, path: url, headers: req.headers }, (answer) => {
     res.writeHead(answer.statusCode, answer.headers);
     answer.pipe(res);

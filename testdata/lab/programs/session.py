@@ -3,6 +3,7 @@
     session.py MODE URL N [PAUSE_MS]
 
 get, post    N requests through one requests.Session
+proxied      get through the forward proxy that follows PAUSE_MS
 retry        N POSTs, each repeated up to twice whatever happened
 sessionless  N times requests.get(), which makes and closes a session each time
 fresh        N requests, each over an http.client connection of its own, closed by us
@@ -17,13 +18,15 @@ from urllib.parse import urlsplit
 what, url, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
 pause = int(sys.argv[4]) / 1000 if len(sys.argv) > 4 else 0
 
-if what in ("get", "post"):
+if what in ("get", "post", "proxied"):
     import requests
 
     with requests.Session() as s:
         s.trust_env = False
+        if what == "proxied":
+            s.proxies = {"http": sys.argv[5]}
         for i in range(n):
-            if what == "get":
+            if what != "post":
                 s.get(url)
             else:
                 s.post(url, json={"sku": "A-1", "quantity": i})
