@@ -28,11 +28,15 @@ func web(c *lifecycle.Conn) bool {
 	return c.Protocol == http1.HTTP1 || c.Protocol == http1.TLS && !c.TLS.HTTP2()
 }
 
-// closed returns when a connection ended, 0 while it had not.
+// closed returns when a connection was first ended by a side, 0 while it had
+// not.
 func closed(c *lifecycle.Conn) int64 {
 	switch c.Outcome {
 	case lifecycle.StillOpen, lifecycle.HalfClosed, lifecycle.Evicted:
 		return 0
+	}
+	if e := ending(&c.End[c.First]); e.Seen() {
+		return e.Time
 	}
 	return c.Last
 }

@@ -208,7 +208,21 @@ func (u Usage) turn(r *Record, t *timing.Turn, c *lifecycle.Conn) {
 	if c.Protocol == http1.TLS && shaking(t, c) {
 		return
 	}
-	u.use(r, Use{Start: t.ReqFirst.Time, End: t.RespLast.Time, Conn: c.ID, Frame: t.ReqFirst.Frame})
+	u.use(r, Use{Start: asked(t, c), End: t.RespLast.Time, Conn: c.ID, Frame: t.ReqFirst.Frame})
+}
+
+// asked returns when a turn's request began. The end of a TLS handshake may
+// stand before it in the same turn: if the request is short, it is the last
+// segment.
+func asked(t *timing.Turn, c *lifecycle.Conn) int64 {
+	done := &c.TLS.Done
+	switch {
+	case done.Frame == 0 || done.Frame < t.ReqFirst.Frame:
+		return t.ReqFirst.Time
+	case t.ReqBytes <= shortRequest:
+		return t.ReqLast.Time
+	}
+	return max(t.ReqFirst.Time, done.Time)
 }
 
 // Bounds on the end of a TLS handshake, in bytes: what a client's
@@ -218,6 +232,7 @@ const (
 	finished13   = 6 + 5 + 64 + 1 + 16
 	finishedAny  = 160
 	ticketsBytes = 700
+	shortRequest = 1400
 )
 
 // shaking reports whether a turn is the end of a TLS handshake and the
@@ -286,13 +301,17 @@ func (Usage) end(r *Record, c *lifecycle.Conn) {
 		}
 		e.Setup = max(0, e.Ready-e.Opened)
 	}
-	if over := ending(&c.End[http1.Client]); over.Seen() && c.First == http1.Client {
-		e.Shut = over.Time
+	if shut := ending(&c.End[http1.Client]); shut.Seen() && c.First == http1.Client {
+		e.Shut = shut.Time
 	}
 	r.Connections++
 	r.ClosedBy[endedBy(c)]++
 	r.Setup += e.Setup
-	r.Life += max(0, c.Last-e.Ready)
+	over := c.Last
+	if e.Closed != 0 {
+		over = e.Closed
+	}
+	r.Life += max(0, over-e.Ready)
 	if t := c.LastExchange.KeepAliveTimeout; c.LastExchange.RespEnd.Frame != 0 && t > 0 {
 		r.IdleLimit = r.IdleLimit.Add(int64(t) * int64(time.Second))
 	}
@@ -427,3 +446,13 @@ func (r *Record) single() string {
 }
 
 var _ rules.Aggregate[*rules.UsageFact, Pair, Record] = Usage{}
+
+// CauseNamed returns the cause that String calls so, NoCause for none.
+func CauseNamed(name string) Cause {
+	for c := NoCause; c < numCauses; c++ {
+		if c.String() == name {
+			return c
+		}
+	}
+	return NoCause
+}
