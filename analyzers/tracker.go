@@ -102,6 +102,7 @@ type Tracker struct {
 	times timing.Pool
 	tls   tlsinfo.Pool
 	hops  hop.Pool
+	end   int64 // of the capture, once known
 	cur   *Conn // of the callback under way
 	stall timing.Stall
 	turn  timing.Turn
@@ -132,9 +133,16 @@ func (t *Tracker) Record(c *Conn) *lifecycle.Conn {
 	return &t.rec
 }
 
+// CaptureEnds says when the capture's last packet came, in nanoseconds since
+// 1970-01-01 UTC. Call it before the table's Finish.
+func (t *Tracker) CaptureEnds(at int64) { t.end = at }
+
 func (t *Tracker) record(c *Conn, why reassembly.CloseReason, live bool) {
 	s := &c.State
 	lifecycle.Record(&s.Life, &t.pool, c, why, live, s.HTTP.Protocol(), &t.rec)
+	if t.end > t.rec.Last && why == reassembly.CaptureEnded {
+		t.rec.Until = t.end
+	}
 	if s.HTTP.Protocol() == http1.TLS {
 		t.rec.Missing |= lifecycle.Encrypted
 		s.tls.Summary(&t.rec.TLS)

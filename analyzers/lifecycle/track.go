@@ -298,7 +298,7 @@ func Record[S any](s *State, p *Pool, conn *reassembly.Conn[S], why reassembly.C
 		flow = flow.Reverse()
 	}
 	*c = Conn{ID: conn.ID, Client: flow.Source(), Server: flow.Dest(), ClientKnown: s.clientBy != byFirst,
-		Missing: s.Missing, Protocol: proto, Start: conn.Start, Last: conn.Last, LastFrame: s.lastFrame,
+		Missing: s.Missing, Protocol: proto, Start: conn.Start, Last: conn.Last, Until: conn.Last, LastFrame: s.lastFrame,
 		Established: s.established.full(conn.ID), Requests: s.Requests, Responses: s.Responses,
 		Answered: s.answered, LastResponse: s.last.RespEnd, LastExchange: s.last, LongestIdle: time.Duration(s.longest)}
 	if s.idle != 0 {

@@ -179,6 +179,9 @@ type Conn struct {
 	TLS            tlsinfo.Summary // valid where Protocol is http1.TLS
 
 	Start, Last int64 // capture time of first and last segment
+	// Until is how long the capture looks at the connection: to the capture's
+	// own end if it was still followed then, else to Last.
+	Until       int64
 	LastFrame   uint64
 	Established Mark    // the client's first segment after the SYN-ACK
 	End         [2]End  // by http1.Side

@@ -44,12 +44,12 @@ func notHonoured(p *rules.Pass, c *lifecycle.Conn) {
 	cl, sv := &c.End[http1.Client], &c.End[http1.Server]
 	switch {
 	case x.RespEnd.Frame == 0 || !x.RespBits.Has(http1.ConnClose) || x.Framing == http1.UntilClose || x.Framing == http1.Switched,
-		c.Protocol != http1.HTTP1, c.Missing&lifecycle.OneDirection != 0, sv.Acked.Less(x.RespEnd.Seq):
+		c.Protocol != http1.HTTP1, c.Missing&lifecycle.OneDirection != 0, sv.Acked.Less(x.RespEnd.Seq),
+		sv.Nxt.Less(sv.Acked): // a FIN that was not captured
 		return
 	}
-	// A silence as long proves that the last byte had been acknowledged before.
 	limit := p.Config.CloseHonouredWithin
-	until := c.Last
+	until := c.Until
 	at := c.LastFrame
 	for _, m := range [...]*lifecycle.Mark{&sv.FIN, &sv.RST, &cl.FIN, &cl.RST} {
 		if m.Seen() && m.Frame <= at {

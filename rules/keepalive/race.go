@@ -82,7 +82,7 @@ const minRecord = 64
 // is a request.
 func racedTLS(p *rules.Pass, c *lifecycle.Conn, t *timing.Turn) (r race, ok bool) {
 	switch {
-	case c.Protocol != http1.TLS, t.Index == 0, t.ReqFirst.Frame == 0, t.RespFirst.Frame != 0,
+	case c.Protocol != http1.TLS, c.TLS.HTTP2(), t.Index == 0, t.ReqFirst.Frame == 0, t.RespFirst.Frame != 0,
 		t.ReqBytes < minRecord, t.Idle < p.Config.KeepAliveTLSIdle, c.Missing&(lifecycle.Gap|lifecycle.OneDirection) != 0:
 		return r, false
 	}

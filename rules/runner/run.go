@@ -68,6 +68,7 @@ func Run(src capture.Source, opts Options) *Result {
 	totals, err := shard.Run(src, workers, so)
 	var wg sync.WaitGroup
 	for _, j := range judges {
+		j.track.CaptureEnds(totals.Last)
 		if j.monitor != nil {
 			wg.Go(j.monitor.finish)
 		} else {
@@ -86,7 +87,7 @@ func Run(src capture.Source, opts Options) *Result {
 		res.finish(st, judges[0])
 	}
 	if opts.Monitor != nil {
-		opts.Monitor.result.Store(res)
+		opts.Monitor.Conclude(res)
 	}
 	return res
 }

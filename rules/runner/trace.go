@@ -56,6 +56,7 @@ func TraceConn(src capture.Source, number int, opts Options) (*Trace, error) {
 	t.Tracker = j.track
 	j.table = reassembly.NewTable[analyzers.State](t, reassembly.DefaultOptions())
 	totals, err := shard.Run(src, []func(*capture.Segment){j.table.Feed}, shard.Options{})
+	j.track.CaptureEnds(totals.Last)
 	j.table.Finish()
 	res := conclude(src.Info(), totals, err, []*judge{j}, &opts)
 	tr := &t.trace
