@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/connlint/connlint/capture"
+	"github.com/connlint/connlint/capture/filter"
 	"github.com/connlint/connlint/capture/pcapfile"
 	"github.com/connlint/connlint/cmd/connlint/internal/config"
 	"github.com/connlint/connlint/cmd/connlint/internal/report"
@@ -32,10 +33,12 @@ type checkFlags struct {
 	all        bool
 	maxPerRule whole
 	statistics bool
+	tui        bool
 	quiet      bool
 	color      choice
 	progress   choice
 
+	packets filterFlags
 	join    bool
 	watch   string
 	ports   portList
@@ -96,10 +99,12 @@ Exit status: 0 nothing at or above --fail-on; 1 findings; 2 wrong usage;
 	fs.BoolVar(&f.all, "all", false, "list each occurrence, not groups of alike ones")
 	fs.Var(&f.maxPerRule, "max-per-rule", "list at most `N` findings of a rule, 0 for all")
 	fs.BoolVar(&f.statistics, "statistics", false, "a table by rule in place of the findings (text)")
+	fs.BoolVar(&f.tui, "tui", false, "look at one capture on the terminal while it is read: findings, servers,\nconnections, one connection segment by segment")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "findings alone: no summary, no progress")
 	addChoice(cmd, "color", &f.color, "colors, `when`: auto, always, never")
 	addChoice(cmd, "progress", &f.progress, "progress bar, `when`: auto (on a terminal, after a second), always, never")
 	group(fs, "Output")
+	f.packets.add(fs)
 	fs.BoolVar(&f.join, "join", false, "read all files as one capture, in time order (rotated sets)")
 	fs.StringVar(&f.watch, "watch", "", "check the captures that come into `DIR`, each once nothing more is\nwritten to it, until interrupted")
 	fs.Var(&f.ports, "http-ports", "look for HTTP on these server `PORTS` alone, as in 80,8080,8000-8100\n(default: on all, told by content)")
@@ -125,6 +130,9 @@ func (a *app) check(cmd *cobra.Command, f *checkFlags, paths []string) error {
 	if err := a.checkStdin(paths); err != nil {
 		return err
 	}
+	if f.tui {
+		return j.look(paths)
+	}
 	r := j.newReport()
 	j.read(r, paths)
 	j.conclude(r)
@@ -140,6 +148,7 @@ type job struct {
 	selected []*rules.Rule // those of the catalogue
 	run      []*rules.Rule // and those of the budgets
 	baseline *rules.Baseline
+	packets  *filter.Filter // nil for all
 	opts     runner.Options
 	bar      *progress
 	now      time.Time
@@ -163,6 +172,9 @@ func (a *app) newJob(cmd *cobra.Command, f *checkFlags) (*job, error) {
 		}
 	}
 	if j.baseline, err = readBaseline(s.Baseline); err != nil {
+		return nil, err
+	}
+	if j.packets, err = f.packets.filter(); err != nil {
 		return nil, err
 	}
 	limits := *s.Rules
@@ -214,7 +226,7 @@ func (j *job) read(r *report.Report, paths []string) {
 	r.Unread = unread(r.Unread, "", err)
 	open := pcapfile.Options{Stdin: j.In}
 	run := func(src capture.Source) {
-		result := runner.Run(src, j.opts)
+		result := j.judge(src)
 		j.holdToBudgets(result)
 		r.Captures = append(r.Captures, result)
 		r.Unread = unread(r.Unread, result.File, result.Err)
@@ -237,6 +249,19 @@ func (j *job) read(r *report.Report, paths []string) {
 		run(src)
 	}
 	j.bar.clear()
+}
+
+// judge runs the rules over the packets of src that --filter takes.
+func (j *job) judge(src capture.Source) *runner.Result {
+	if j.packets == nil {
+		return runner.Run(src, j.opts)
+	}
+	chosen := filter.Apply(src, j.packets)
+	result := runner.Run(chosen, j.opts)
+	if chosen.Left > 0 {
+		result.Skipped["filter"] = chosen.Left
+	}
+	return result
 }
 
 // unread adds what err says about a file, joined errors each by itself.

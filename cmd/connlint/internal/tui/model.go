@@ -1,0 +1,686 @@
+package tui
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gdamore/tcell/v2"
+
+	"github.com/connlint/connlint/cmd/connlint/internal/report"
+	"github.com/connlint/connlint/rules"
+	"github.com/connlint/connlint/rules/runner"
+)
+
+// view is what the screen shows.
+type view int
+
+const (
+	findings view = iota
+	servers
+	connections
+	numTables
+	ladder view = iota - 1 // documents from here on
+	explain
+	help
+)
+
+// Model is all that the screen depends on. It changes by [Update] alone.
+type Model struct {
+	Width, Height int
+	Title         string
+	Live          bool
+	Color         bool
+
+	Snap  *runner.Snapshot // never nil; frozen while Paused
+	Stats Stats
+	// Rates are per second, over the latest second or so.
+	PacketRate, ByteRate float64
+	since                Stats // that the rates are counted from
+	Paused               bool
+
+	View   view
+	tables [numTables]table
+	// ByRule shows findings by rule, ByServer pairs by server.
+	ByRule, ByServer bool
+	doc              doc
+	back             []doc // documents below the one shown, the first with the table's view
+
+	Prompt  *Prompt // nil while none is open
+	Message string  // at the foot, until the next key
+}
+
+// Stats are counts that a header shows.
+type Stats struct {
+	At              time.Time
+	Packets, Bytes  uint64
+	Read, Size      int64 // of a file; Size is -1 if unknown
+	Dropped, Memory uint64
+}
+
+// table is the state of one table.
+type table struct {
+	rows    []row
+	total   int // before the filter
+	sel     int
+	key     string // of the row selected: it stays so when rows move
+	top     int
+	sort    int
+	reverse bool
+	filter  string
+}
+
+// doc is a text to scroll in.
+type doc struct {
+	view  view
+	title string
+	lines []line
+	top   int
+	conn  runner.Connection
+	trace *runner.Trace // of a ladder, nil while it is read
+	rule  *rules.Rule   // of an explanation
+	at    int           // of the rule in the list
+}
+
+// Prompt is a line being typed.
+type Prompt struct {
+	Save   bool // a file's name; else a filter
+	Label  string
+	Text   []rune
+	Cursor int
+	before string // the filter to go back to
+	save   SaveCmd
+}
+
+// Msg is what can happen to a Model.
+type Msg interface{}
+
+type (
+	// KeyMsg is a key pressed; Rune is valid with tcell.KeyRune.
+	KeyMsg struct {
+		Key  tcell.Key
+		Rune rune
+	}
+	// MouseMsg is a click (Wheel 0) or a turn of the wheel, up below 0.
+	MouseMsg struct{ X, Y, Wheel int }
+	// ResizeMsg is a new size of the screen.
+	ResizeMsg struct{ Width, Height int }
+	// SnapMsg is a new picture of the run.
+	SnapMsg struct {
+		Snap  *runner.Snapshot
+		Stats Stats
+	}
+	// TraceMsg answers a TraceCmd.
+	TraceMsg struct {
+		Conn  runner.Connection
+		Trace *runner.Trace
+		Err   error
+	}
+	// SavedMsg answers a SaveCmd.
+	SavedMsg struct {
+		What string
+		Err  error
+	}
+)
+
+// Cmd is what Update asks for.
+type Cmd interface{}
+
+type (
+	// QuitCmd ends the program.
+	QuitCmd struct{}
+	// TraceCmd asks for a connection's segments.
+	TraceCmd struct{ Conn runner.Connection }
+	// SaveCmd asks to write findings, or the packets that Keep wants.
+	SaveCmd struct {
+		Path     string
+		Findings []runner.Finding
+		Keep     *keep // nil to save findings
+	}
+)
+
+// NewModel returns the Model of a screen before anything happened.
+func NewModel(title string, live, color bool) Model {
+	m := Model{Width: 80, Height: 24, Title: title, Live: live, Color: color, Snap: &runner.Snapshot{}, Stats: Stats{Size: -1}}
+	m.refresh()
+	return m
+}
+
+// Update returns the Model after msg, and what is to be done.
+func Update(m Model, msg Msg) (Model, Cmd) {
+	switch msg := msg.(type) {
+	case ResizeMsg:
+		m.Width, m.Height = msg.Width, msg.Height
+		m.relayout()
+		m.follow()
+	case SnapMsg:
+		m.snap(msg)
+	case TraceMsg:
+		m.traced(msg)
+	case SavedMsg:
+		m.Message = msg.What
+		if msg.Err != nil {
+			m.Message = "not saved: " + msg.Err.Error()
+		}
+	case MouseMsg:
+		return m.mouse(msg)
+	case KeyMsg:
+		m.Message = ""
+		if msg.Key == tcell.KeyCtrlC {
+			return m, QuitCmd{}
+		}
+		if m.Prompt != nil {
+			return m.typed(msg)
+		}
+		return m.key(msg)
+	}
+	return m, nil
+}
+
+func (m *Model) snap(msg SnapMsg) {
+	if m.Paused {
+		return
+	}
+	if m.since.At.IsZero() {
+		m.since = msg.Stats
+	}
+	if d := msg.Stats.At.Sub(m.since.At).Seconds(); d >= 1 {
+		m.PacketRate = float64(msg.Stats.Packets-m.since.Packets) / d
+		m.ByteRate = float64(msg.Stats.Bytes-m.since.Bytes) / d
+		m.since = msg.Stats
+	}
+	m.Snap, m.Stats = msg.Snap, msg.Stats
+	m.refresh()
+}
+
+// refresh makes the rows of all tables anew.
+func (m *Model) refresh() {
+	for v := range numTables {
+		m.rebuild(v)
+	}
+}
+
+// rebuild makes a table's rows anew; the row selected stays so.
+func (m *Model) rebuild(v view) {
+	t := &m.tables[v]
+	all := m.rows(v)
+	t.total = len(all)
+	words := strings.Fields(strings.ToLower(t.filter))
+	if len(words) > 0 {
+		all = slices.DeleteFunc(all, func(r row) bool {
+			text := strings.ToLower(r.search())
+			return slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, w) })
+		})
+	}
+	by := sorts(v)[t.sort].less
+	slices.SortStableFunc(all, func(a, b row) int {
+		if t.reverse {
+			return by(&b, &a)
+		}
+		return by(&a, &b)
+	})
+	t.rows = all
+	if i := slices.IndexFunc(all, func(r row) bool { return r.key == t.key }); i >= 0 && t.key != "" {
+		t.sel = i
+	}
+	t.sel = max(min(t.sel, len(all)-1), 0)
+	m.follow()
+}
+
+// follow scrolls each table to its selected row.
+func (m *Model) follow() {
+	for v := range numTables {
+		t := &m.tables[v]
+		page := m.page(v)
+		t.top = max(min(t.top, t.sel, len(t.rows)-page), t.sel-page+1, 0)
+	}
+}
+
+// chosen returns the selected row of the table shown, nil if it is empty.
+func (m *Model) chosen() *row {
+	if m.View >= numTables {
+		return nil
+	}
+	t := &m.tables[m.View]
+	if t.sel >= len(t.rows) {
+		return nil
+	}
+	return &t.rows[t.sel]
+}
+
+func (m *Model) move(to int) {
+	if m.View >= numTables {
+		m.doc.top = max(min(to, len(m.doc.lines)-m.docHeight()), 0)
+		return
+	}
+	t := &m.tables[m.View]
+	t.sel = max(min(to, len(t.rows)-1), 0)
+	if r := m.chosen(); r != nil {
+		t.key = r.key
+	}
+	m.follow()
+}
+
+func (m *Model) position() int {
+	if m.View >= numTables {
+		return m.doc.top
+	}
+	return m.tables[m.View].sel
+}
+
+func (m Model) key(k KeyMsg) (Model, Cmd) {
+	page := m.docHeight()
+	if m.View < numTables {
+		page = m.page(m.View)
+	}
+	switch k.Key {
+	case tcell.KeyUp:
+		m.move(m.position() - 1)
+	case tcell.KeyDown:
+		m.move(m.position() + 1)
+	case tcell.KeyPgUp, tcell.KeyCtrlB:
+		m.move(m.position() - max(page-1, 1))
+	case tcell.KeyPgDn, tcell.KeyCtrlF:
+		m.move(m.position() + max(page-1, 1))
+	case tcell.KeyHome:
+		m.move(0)
+	case tcell.KeyEnd:
+		m.move(1 << 30)
+	case tcell.KeyTab, tcell.KeyRight:
+		m.show((m.table() + 1) % numTables)
+	case tcell.KeyBacktab, tcell.KeyLeft:
+		m.show((m.table() + numTables - 1) % numTables)
+	case tcell.KeyEnter:
+		return m.open()
+	case tcell.KeyEscape, tcell.KeyBackspace, tcell.KeyBackspace2:
+		m.leave()
+	case tcell.KeyRune:
+		return m.letter(k.Rune)
+	}
+	return m, nil
+}
+
+func (m Model) letter(r rune) (Model, Cmd) {
+	switch r {
+	case 'q':
+		return m, QuitCmd{}
+	case '1', '2', '3':
+		m.show(view(r - '1'))
+	case 'k':
+		m.move(m.position() - 1)
+	case 'j':
+		m.move(m.position() + 1)
+	case ' ':
+		page := m.docHeight()
+		if m.View < numTables {
+			page = m.page(m.View)
+		}
+		m.move(m.position() + max(page-1, 1))
+	case 'p':
+		m.Paused = !m.Paused
+	case '?':
+		if m.View == help {
+			m.leave()
+		} else {
+			m.push(doc{view: help, title: "help"})
+		}
+	case 'e':
+		m.explain()
+	case 's':
+		m.askSave()
+	case 'n', 'N':
+		m.next(r == 'N')
+	}
+	if m.View >= numTables {
+		return m, nil
+	}
+	t := &m.tables[m.View]
+	switch r {
+	case '/':
+		m.Prompt = &Prompt{Label: "filter: ", Text: []rune(t.filter), Cursor: len([]rune(t.filter)), before: t.filter}
+	case 'o':
+		m.sortBy((t.sort+1)%len(sorts(m.View)), false)
+	case 'r':
+		m.sortBy(t.sort, !t.reverse)
+	case 'g':
+		switch m.View {
+		case findings:
+			m.ByRule = !m.ByRule
+		case servers:
+			m.ByServer = !m.ByServer
+		}
+		m.rebuild(m.View)
+	}
+	return m, nil
+}
+
+func (m *Model) sortBy(n int, reverse bool) {
+	t := &m.tables[m.View]
+	t.sort, t.reverse = n, reverse
+	// The eye is on the top of the new order.
+	t.sel, t.key, t.top = 0, "", 0
+	m.rebuild(m.View)
+}
+
+// table returns the table shown, or the one below the document shown.
+func (m *Model) table() view {
+	if len(m.back) > 0 {
+		return m.back[0].view
+	}
+	return m.View
+}
+
+// show switches to a table.
+func (m *Model) show(v view) {
+	m.View, m.back, m.doc = v, nil, doc{}
+	m.follow()
+}
+
+// push shows a document; Esc leads back.
+func (m *Model) push(d doc) {
+	if m.View >= numTables {
+		m.back = append(slices.Clone(m.back), m.doc)
+	} else {
+		m.back = append(slices.Clone(m.back), doc{view: m.View})
+	}
+	m.doc, m.View = d, d.view
+	m.relayout()
+}
+
+// leave goes back from a document, or takes a filter off.
+func (m *Model) leave() {
+	if n := len(m.back); n > 0 {
+		m.doc, m.back = m.back[n-1], m.back[:n-1]
+		m.View = m.doc.view
+		m.relayout()
+		return
+	}
+	if t := &m.tables[m.View]; t.filter != "" {
+		t.filter = ""
+		m.rebuild(m.View)
+	}
+}
+
+// open goes deeper into the row selected.
+func (m Model) open() (Model, Cmd) {
+	r := m.chosen()
+	switch {
+	case r == nil:
+	case r.finding != nil:
+		f := r.finding
+		if f.Finding.Conn == 0 {
+			m.Message = "this finding is about several connections: 3 lists them"
+			return m, nil
+		}
+		return m.trace(runner.Connection{ID: f.Finding.Conn, A: f.Client, B: f.Server})
+	case r.rule != nil:
+		m.ByRule = false
+		m.tables[findings].filter = r.rule.Code
+		m.tables[findings].sel, m.tables[findings].key = 0, ""
+		m.rebuild(findings)
+	case r.pair != nil:
+		t := &m.tables[connections]
+		t.filter = r.pair.Server.String()
+		if r.pair.Client.IsValid() {
+			t.filter += " " + r.pair.Client.String()
+		}
+		t.sel, t.key = 0, ""
+		m.show(connections)
+		m.rebuild(connections)
+	case r.conn != nil:
+		return m.trace(runner.Connection{ID: r.conn.ID, A: r.conn.Client, B: r.conn.Server})
+	}
+	return m, nil
+}
+
+func (m Model) trace(c runner.Connection) (Model, Cmd) {
+	m.push(doc{view: ladder, title: fmt.Sprintf("connection of frame %d", c.ID), conn: c})
+	return m, TraceCmd{c}
+}
+
+func (m *Model) traced(msg TraceMsg) {
+	if m.View != ladder || m.doc.conn != msg.Conn {
+		return // left meanwhile
+	}
+	if msg.Err != nil {
+		m.leave()
+		m.Message = "cannot draw the connection: " + msg.Err.Error()
+		return
+	}
+	m.doc.trace = msg.Trace
+	m.doc.title = fmt.Sprintf("connection %d", msg.Trace.Number)
+	m.relayout()
+}
+
+// explain shows the document of the rule at hand.
+func (m *Model) explain() {
+	var r *rules.Rule
+	switch row := m.chosen(); {
+	case row != nil && row.finding != nil:
+		r = row.finding.Rule
+	case row != nil && row.rule != nil:
+		r = row.rule
+	case m.View == ladder && m.doc.trace != nil && len(m.doc.trace.Findings) > 0:
+		r = m.doc.trace.Findings[0].Rule
+	}
+	if r == nil {
+		if m.View < explain {
+			m.Message = "e explains the rule of a finding: choose one in 1 Findings"
+		}
+		return
+	}
+	m.push(doc{view: explain, title: r.Code + " " + r.Name, rule: r})
+}
+
+// next goes to the next finding of a ladder, or explains the rule of the next.
+func (m *Model) next(back bool) {
+	d := &m.doc
+	if m.View == explain {
+		var list []*rules.Rule
+		if n := len(m.back); n > 0 && m.back[n-1].trace != nil {
+			for _, f := range m.back[n-1].trace.Findings {
+				list = append(list, f.Rule)
+			}
+		} else {
+			for _, r := range m.tables[findings].rows {
+				switch {
+				case r.rule != nil:
+					list = append(list, r.rule)
+				case !slices.Contains(list, r.finding.Rule):
+					list = append(list, r.finding.Rule)
+				}
+			}
+		}
+		i := slices.Index(list, d.rule)
+		if back {
+			i--
+		} else {
+			i++
+		}
+		if i >= 0 && i < len(list) {
+			d.rule, d.title, d.top = list[i], list[i].Code+" "+list[i].Name, 0
+			m.relayout()
+		}
+		return
+	}
+	if m.View != ladder {
+		return
+	}
+	step := 1
+	if back {
+		step = -1
+	}
+	for i := d.top + step; i >= 0 && i < len(d.lines); i += step {
+		if d.lines[i].marked {
+			d.top = i
+			return
+		}
+	}
+	m.Message = "no further finding on this connection"
+}
+
+func (m *Model) askSave() {
+	p := &Prompt{Save: true}
+	switch r := m.chosen(); {
+	case m.View == ladder:
+		p.save.Keep = &keep{conn: m.doc.conn}
+		p.Label = "save the connection's packets to: "
+		p.Text = []rune(fmt.Sprintf("connection-%d.pcapng", m.doc.conn.ID))
+	case m.View == connections && r != nil:
+		p.save.Keep = &keep{conn: runner.Connection{ID: r.conn.ID, A: r.conn.Client, B: r.conn.Server}}
+		p.Label = "save the connection's packets to: "
+		p.Text = []rune(fmt.Sprintf("connection-%d.pcapng", r.conn.ID))
+	case m.View == servers && r != nil:
+		p.save.Keep = &keep{client: r.pair.Client, server: r.pair.Server}
+		p.Label = "save the packets to: "
+		p.Text = []rune(strings.NewReplacer(":", "-", "[", "", "]", "").Replace(r.pair.Server.String()) + ".pcapng")
+	case m.View == findings:
+		for _, r := range m.tables[findings].rows {
+			if r.finding != nil {
+				p.save.Findings = append(p.save.Findings, *r.finding)
+			} else {
+				p.save.Findings = append(p.save.Findings, r.of...)
+			}
+		}
+		p.Label = "save " + plural(len(p.save.Findings), "finding") + " to: "
+		p.Text = []rune("findings.json")
+	default:
+		m.Message = "nothing to save here"
+		return
+	}
+	p.Cursor = len(p.Text)
+	m.Prompt = p
+}
+
+// typed takes a key while a prompt is open.
+func (m Model) typed(k KeyMsg) (Model, Cmd) {
+	p := *m.Prompt
+	m.Prompt = &p
+	p.Text = slices.Clone(p.Text)
+	switch k.Key {
+	case tcell.KeyEscape:
+		m.Prompt = nil
+		if !p.Save {
+			m.setFilter(p.before)
+		}
+		return m, nil
+	case tcell.KeyEnter:
+		m.Prompt = nil
+		if !p.Save {
+			return m, nil
+		}
+		path := strings.TrimSpace(string(p.Text))
+		if path == "" {
+			m.Message = "not saved: no file named"
+			return m, nil
+		}
+		if p.save.Keep == nil && !slices.Contains(saveFormats(), filepath.Ext(path)) {
+			m.Message = "not saved: findings are written to files that end in " + strings.Join(saveFormats(), ", ")
+			return m, nil
+		}
+		p.save.Path = path
+		m.Message = "saving …"
+		return m, p.save
+	case tcell.KeyBackspace, tcell.KeyBackspace2:
+		if p.Cursor > 0 {
+			p.Text = slices.Delete(p.Text, p.Cursor-1, p.Cursor)
+			p.Cursor--
+		}
+	case tcell.KeyDelete:
+		if p.Cursor < len(p.Text) {
+			p.Text = slices.Delete(p.Text, p.Cursor, p.Cursor+1)
+		}
+	case tcell.KeyCtrlU:
+		p.Text, p.Cursor = p.Text[p.Cursor:], 0
+	case tcell.KeyLeft:
+		p.Cursor = max(p.Cursor-1, 0)
+	case tcell.KeyRight:
+		p.Cursor = min(p.Cursor+1, len(p.Text))
+	case tcell.KeyHome, tcell.KeyCtrlA:
+		p.Cursor = 0
+	case tcell.KeyEnd, tcell.KeyCtrlE:
+		p.Cursor = len(p.Text)
+	case tcell.KeyRune:
+		if len(p.Text) < 1024 {
+			p.Text = slices.Insert(p.Text, p.Cursor, k.Rune)
+			p.Cursor++
+		}
+	}
+	if !p.Save {
+		m.setFilter(string(p.Text))
+	}
+	return m, nil
+}
+
+func (m *Model) setFilter(s string) {
+	t := &m.tables[m.View]
+	if t.filter != s {
+		t.filter = s
+		m.rebuild(m.View)
+	}
+}
+
+func (m Model) mouse(e MouseMsg) (Model, Cmd) {
+	if m.Prompt != nil {
+		return m, nil
+	}
+	if e.Wheel != 0 {
+		m.move(m.position() + 3*e.Wheel)
+		return m, nil
+	}
+	m.Message = ""
+	if e.Y == tabsAt {
+		for v, span := range m.tabs() {
+			if e.X >= span.from && e.X < span.to {
+				m.show(view(v))
+			}
+		}
+		return m, nil
+	}
+	if m.View >= numTables {
+		return m, nil
+	}
+	t := &m.tables[m.View]
+	switch i := t.top + e.Y - rowsAt; {
+	case e.Y == rowsAt-1:
+		for _, c := range m.layout(m.View) {
+			if n := c.sort - 1; n >= 0 && e.X >= c.x && e.X < c.x+c.width {
+				m.sortBy(n, n == t.sort && !t.reverse)
+			}
+		}
+	case e.Y < rowsAt || e.Y >= rowsAt+m.page(m.View) || i >= len(t.rows):
+	case i == t.sel && t.key == t.rows[i].key: // a second click
+		return m.open()
+	default:
+		m.move(i)
+	}
+	return m, nil
+}
+
+// relayout breaks a document's text into lines for the screen's width.
+func (m *Model) relayout() {
+	d := &m.doc
+	var b strings.Builder
+	style := report.Style{Width: m.Width - 1, Color: true} // taken off again where there is to be none
+	switch m.View {
+	case ladder:
+		if d.trace == nil {
+			b.WriteString("reading the connection's packets …")
+			break
+		}
+		_ = report.Ladder(&b, d.trace, 0, style) // a Builder takes all
+	case explain:
+		_ = report.Explain(&b, d.rule, style)
+	case help:
+		b.WriteString(helpText)
+	default:
+		return
+	}
+	d.lines = parseLines(b.String())
+	if m.View == ladder && d.trace != nil {
+		markLines(d)
+	}
+	m.move(d.top)
+}

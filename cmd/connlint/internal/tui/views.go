@@ -1,0 +1,433 @@
+package tui
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/connlint/connlint/analyzers/http1"
+	"github.com/connlint/connlint/analyzers/lifecycle"
+	"github.com/connlint/connlint/cmd/connlint/internal/report"
+	"github.com/connlint/connlint/rules"
+	"github.com/connlint/connlint/rules/runner"
+)
+
+// row is a row of a table: one of the fields is set.
+type row struct {
+	key     string
+	finding *runner.Finding
+	rule    *rules.Rule      // findings by rule
+	of      []runner.Finding // those of the rule
+	sum     sums
+	pair    *runner.PairRow
+	conn    *runner.ConnRow
+}
+
+// sums are what findings are sorted by.
+type sums struct {
+	severity           rules.Severity
+	cost               int64
+	times, conns, line int64
+}
+
+// column is a column of a table. Its cells are safe for a terminal.
+type column struct {
+	name  string
+	width int // columns of the screen
+	flex  bool
+	right bool
+	from  int // least width of the screen at which it is shown
+	sort  int // index into the table's sorts, from 1; 0 for none
+	cell  func(m *Model, r *row) (string, style)
+}
+
+// order is a way to sort a table.
+type order struct {
+	name string
+	less func(a, b *row) int
+}
+
+// maxRows bounds the rows of a table.
+const maxRows = 5000
+
+// rows makes the rows of a table.
+func (m *Model) rows(v view) []row {
+	var out []row
+	switch v {
+	case findings:
+		list := worst(m.Snap.Findings)
+		if m.ByRule {
+			return byRule(list)
+		}
+		for _, f := range list {
+			out = append(out, row{key: f.Rule.Code + f.Fingerprint, finding: f,
+				sum: sums{f.Severity, f.Cost, int64(f.Occurrences), int64(f.Connections), line0(f)}})
+		}
+	case servers:
+		list := m.Snap.Pairs
+		if m.ByServer {
+			list = byServer(list)
+		}
+		for i := range list {
+			p := &list[i]
+			out = append(out, row{key: p.Server.String() + " " + p.Client.String(), pair: p})
+		}
+	case connections:
+		for i := range m.Snap.Conns {
+			c := &m.Snap.Conns[i]
+			out = append(out, row{key: fmt.Sprint(c.ID), conn: c})
+		}
+	}
+	return out
+}
+
+// worst returns the findings, the most severe and costly ones if there are
+// too many.
+func worst(all []runner.Finding) []*runner.Finding {
+	list := make([]*runner.Finding, 0, len(all))
+	for i := range all {
+		if all[i].Suppressed == 0 {
+			list = append(list, &all[i])
+		}
+	}
+	if len(list) > maxRows {
+		slices.SortFunc(list, func(a, b *runner.Finding) int {
+			return cmp.Or(cmp.Compare(b.Severity, a.Severity), cmp.Compare(b.Cost, a.Cost), cmp.Compare(b.Occurrences, a.Occurrences), cmp.Compare(line0(a), line0(b)))
+		})
+		list = list[:maxRows]
+	}
+	return list
+}
+
+func line0(f *runner.Finding) int64 {
+	if len(f.Frames) == 0 {
+		return 0
+	}
+	return int64(f.Frames[0])
+}
+
+func byRule(list []*runner.Finding) []row {
+	var out []row
+	at := map[*rules.Rule]int{}
+	for _, f := range list {
+		i, ok := at[f.Rule]
+		if !ok {
+			i = len(out)
+			at[f.Rule] = i
+			out = append(out, row{key: f.Rule.Code, rule: f.Rule, sum: sums{line: line0(f)}})
+		}
+		r := &out[i]
+		r.of = append(r.of, *f)
+		r.sum.severity = max(r.sum.severity, f.Severity)
+		r.sum.cost += f.Cost
+		r.sum.times += int64(f.Occurrences)
+		r.sum.conns += int64(f.Connections)
+		r.sum.line = min(r.sum.line, line0(f))
+	}
+	return out
+}
+
+// byServer adds up the pairs of each server.
+func byServer(list []runner.PairRow) []runner.PairRow {
+	var out []runner.PairRow
+	at := map[netip.AddrPort]int{}
+	for _, p := range list {
+		i, ok := at[p.Server]
+		if !ok {
+			at[p.Server] = len(out)
+			p.Client = netip.Addr{}
+			p.Series.Open, p.Series.Idle, p.Series.TimeWait = slices.Clone(p.Series.Open), slices.Clone(p.Series.Idle), slices.Clone(p.Series.TimeWait)
+			out = append(out, p)
+			continue
+		}
+		o := &out[i]
+		o.Conns, o.Open, o.Used, o.Idle = o.Conns+p.Conns, o.Open+p.Open, o.Used+p.Used, o.Idle+p.Idle
+		o.Requests, o.Answered, o.TimeWait = o.Requests+p.Requests, o.Answered+p.Answered, o.TimeWait+p.TimeWait
+		o.ClosedByServer, o.Resets, o.Last = o.ClosedByServer+p.ClosedByServer, o.Resets+p.Resets, max(o.Last, p.Last)
+		o.TLS, o.Host = o.TLS || p.TLS, cmp.Or(o.Host, p.Host)
+		o.Series.Open, o.Series.Idle, o.Series.TimeWait = plus(o.Series.Open, p.Series.Open), plus(o.Series.Idle, p.Series.Idle), plus(o.Series.TimeWait, p.Series.TimeWait)
+		if o.Series.Width == 0 {
+			o.Series.Start, o.Series.Width = p.Series.Start, p.Series.Width
+		}
+	}
+	return out
+}
+
+// plus adds up two series of one axis; either may be missing.
+func plus(a, b []int64) []int64 {
+	if len(a) < len(b) {
+		a, b = slices.Clone(b), a
+	}
+	for i, n := range b {
+		a[i] += n
+	}
+	return a
+}
+
+// search is the text that a filter looks in.
+func (r *row) search() string {
+	switch {
+	case r.finding != nil:
+		f := r.finding
+		return strings.Join([]string{f.Rule.Code, f.Rule.Name, f.Severity.String(), f.Side, f.Client.String(), f.Server.String(), f.Host, f.Method, f.Target, f.Message}, " ")
+	case r.rule != nil:
+		return strings.Join([]string{r.rule.Code, r.rule.Name, r.sum.severity.String(), r.rule.Doc.Title}, " ")
+	case r.pair != nil:
+		return strings.Join([]string{r.pair.Client.String(), r.pair.Server.String(), r.pair.Host, protocolTLS(r.pair.TLS)}, " ")
+	}
+	c := r.conn
+	return strings.Join([]string{c.Client.String(), c.Server.String(), c.Host, state(c), protocol(c)}, " ")
+}
+
+func protocolTLS(tls bool) string {
+	if tls {
+		return "tls"
+	}
+	return ""
+}
+
+func descending[T cmp.Ordered](of func(*row) T) func(a, b *row) int {
+	return func(a, b *row) int { return cmp.Compare(of(b), of(a)) }
+}
+
+// sorts lists the orders of a table, the first one first. What is equal stays
+// as the snapshot has it.
+func sorts(v view) []order {
+	switch v {
+	case findings:
+		bySeverity := descending(func(r *row) rules.Severity { return r.sum.severity })
+		byCost := descending(func(r *row) int64 { return r.sum.cost })
+		return []order{
+			{"cost", func(a, b *row) int { return cmp.Or(byCost(a, b), bySeverity(a, b)) }},
+			{"severity", func(a, b *row) int { return cmp.Or(bySeverity(a, b), byCost(a, b)) }},
+			{"times", descending(func(r *row) int64 { return r.sum.times })},
+			{"connections", descending(func(r *row) int64 { return r.sum.conns })},
+			{"frame", func(a, b *row) int { return cmp.Compare(a.sum.line, b.sum.line) }},
+		}
+	case servers:
+		return []order{
+			{"connections", descending(func(r *row) int64 { return r.pair.Conns })},
+			{"requests", descending(func(r *row) int64 { return r.pair.Requests })},
+			{"reuse, least first", func(a, b *row) int {
+				x, okX := a.pair.Reuse()
+				y, okY := b.pair.Reuse()
+				if okX != okY {
+					return cmp.Compare(btoi(okY), btoi(okX))
+				}
+				return cmp.Compare(x, y)
+			}},
+			{"open", descending(func(r *row) int64 { return r.pair.Open })},
+			{"TIME_WAIT", descending(func(r *row) int64 { return r.pair.TimeWait })},
+			{"server", func(a, b *row) int {
+				return cmp.Or(a.pair.Server.Compare(b.pair.Server), a.pair.Client.Compare(b.pair.Client))
+			}},
+		}
+	}
+	return []order{
+		{"latest", descending(func(r *row) int64 { return r.conn.Last })},
+		{"age", func(a, b *row) int { return cmp.Compare(a.conn.Start, b.conn.Start) }},
+		{"idle", func(a, b *row) int {
+			return cmp.Or(cmp.Compare(btoi(a.conn.Closed), btoi(b.conn.Closed)), cmp.Compare(a.conn.Last, b.conn.Last))
+		}},
+		{"requests", descending(func(r *row) uint32 { return r.conn.Requests })},
+		{"findings", descending(func(r *row) int { return r.conn.Findings })},
+	}
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// state names what a connection is doing.
+func state(c *runner.ConnRow) string {
+	if c.Closed && c.Outcome != lifecycle.StillOpen {
+		return [...]string{lifecycle.Finished: "closed", lifecycle.HalfClosed: "half closed", lifecycle.Reset: "reset", lifecycle.Refused: "refused",
+			lifecycle.NoAnswer: "no answer", lifecycle.Evicted: "forgotten", lifecycle.Replaced: "replaced"}[c.Outcome]
+	}
+	switch {
+	case c.Outcome == lifecycle.Finished:
+		return "closed"
+	case c.Outcome == lifecycle.HalfClosed:
+		return "closing"
+	case c.Outcome == lifecycle.Reset:
+		return "reset"
+	case !c.Established:
+		return "opening"
+	case c.Outstanding > 0:
+		return "waiting"
+	case c.Requests > 0:
+		return "idle"
+	}
+	return "open"
+}
+
+func protocol(c *runner.ConnRow) string {
+	return [...]string{http1.Undecided: "?", http1.HTTP1: "http/1", http1.TLS: "tls", http1.HTTP2: "http/2", http1.WebSocket: "websocket",
+		http1.Tunnel: "tunnel", http1.OtherProtocol: "other"}[c.Protocol]
+}
+
+// now is the time that ages are counted to.
+func (m *Model) now() int64 {
+	if m.Live && m.Snap.Result == nil && !m.Stats.At.IsZero() {
+		return max(m.Snap.Now, m.Stats.At.UnixNano())
+	}
+	return m.Snap.Now
+}
+
+func number(of func(*row) int64) func(*Model, *row) (string, style) {
+	return func(_ *Model, r *row) (string, style) {
+		n := of(r)
+		if n == 0 {
+			return "–", faint
+		}
+		return rules.Count(n), plain
+	}
+}
+
+// columns lists the columns of a table.
+func (m *Model) columns(v view) []column {
+	switch v {
+	case findings:
+		what := column{name: "what happened", flex: true, cell: func(_ *Model, r *row) (string, style) { return report.Text(r.finding.Message), plain }}
+		if m.ByRule {
+			what = column{name: "fault", flex: true, cell: func(_ *Model, r *row) (string, style) { return r.rule.Doc.Title, plain }}
+		}
+		ruleOf := func(r *row) *rules.Rule {
+			if r.rule != nil {
+				return r.rule
+			}
+			return r.finding.Rule
+		}
+		return []column{
+			{name: "severity", width: 8, sort: 2, cell: func(_ *Model, r *row) (string, style) {
+				return r.sum.severity.String(), severityStyle(r.sum.severity)
+			}},
+			{name: "rule", width: 6, cell: func(_ *Model, r *row) (string, style) { return ruleOf(r).Code, bold }},
+			{name: "", width: 28, from: 120, cell: func(_ *Model, r *row) (string, style) { return ruleOf(r).Name, plain }},
+			{name: "cost", width: 8, right: true, sort: 1, cell: func(_ *Model, r *row) (string, style) {
+				if r.sum.cost <= 0 {
+					return "–", faint
+				}
+				return duration(r.sum.cost), plain
+			}},
+			{name: "times", width: 7, right: true, sort: 3, cell: func(_ *Model, r *row) (string, style) { return "×" + rules.Count(r.sum.times), plain }},
+			{name: "conns", width: 7, right: true, from: 100, sort: 4, cell: number(func(r *row) int64 { return r.sum.conns })},
+			{name: "frame", width: 9, right: true, from: 140, sort: 5, cell: number(func(r *row) int64 { return r.sum.line })},
+			what,
+		}
+	case servers:
+		cols := []column{
+			{name: "server", width: 21, flex: true, sort: 6, cell: func(_ *Model, r *row) (string, style) { return r.pair.Server.String(), bold }},
+		}
+		if !m.ByServer {
+			cols = append(cols, column{name: "client", width: 15, from: 110, cell: func(_ *Model, r *row) (string, style) { return r.pair.Client.String(), plain }})
+		}
+		return append(cols,
+			column{name: "host", width: 24, from: 120, cell: func(_ *Model, r *row) (string, style) { return report.Text(r.pair.Host), plain }},
+			column{name: "tls", width: 3, from: 150, cell: func(_ *Model, r *row) (string, style) { return protocolTLS(r.pair.TLS), plain }},
+			column{name: "conns", width: 8, right: true, sort: 1, cell: number(func(r *row) int64 { return r.pair.Conns })},
+			column{name: "requests", width: 9, right: true, sort: 2, cell: number(func(r *row) int64 { return r.pair.Requests })},
+			column{name: "req/conn", width: 8, right: true, cell: func(_ *Model, r *row) (string, style) {
+				if r.pair.Used == 0 {
+					return "–", faint
+				}
+				return fmt.Sprintf("%.1f", float64(r.pair.Requests)/float64(r.pair.Used)), plain
+			}},
+			column{name: "reuse", width: 5, right: true, sort: 3, cell: func(_ *Model, r *row) (string, style) {
+				reuse, ok := r.pair.Reuse()
+				switch {
+				case !ok:
+					return "–", faint
+				case reuse < 0.5 && r.pair.Requests > 1:
+					return fmt.Sprintf("%.0f %%", reuse*100), yellow
+				}
+				return fmt.Sprintf("%.0f %%", reuse*100), plain
+			}},
+			column{name: "open", width: 6, right: true, sort: 4, cell: number(func(r *row) int64 { return r.pair.Open })},
+			column{name: "idle", width: 6, right: true, cell: number(func(r *row) int64 { return r.pair.Idle })},
+			column{name: "t_wait", width: 6, right: true, sort: 5, cell: number(func(r *row) int64 { return r.pair.TimeWait })},
+			column{name: "resets", width: 6, right: true, from: 130, cell: number(func(r *row) int64 { return r.pair.Resets })},
+			column{name: "open over time", width: 32, from: 160, cell: func(_ *Model, r *row) (string, style) { return spark(r.pair.Series.Open, 32), cyan }},
+		)
+	}
+	return []column{
+		{name: "frame", width: 9, right: true, from: 96, cell: func(_ *Model, r *row) (string, style) { return fmt.Sprint(r.conn.ID), faint }},
+		{name: "client", width: 21, cell: func(_ *Model, r *row) (string, style) { return r.conn.Client.String(), plain }},
+		{name: "server", width: 14, flex: true, cell: func(_ *Model, r *row) (string, style) { return r.conn.Server.String(), plain }},
+		{name: "host", width: 24, from: 130, cell: func(_ *Model, r *row) (string, style) { return report.Text(r.conn.Host), plain }},
+		{name: "protocol", width: 9, from: 110, cell: func(_ *Model, r *row) (string, style) { return protocol(r.conn), plain }},
+		{name: "state", width: 11, cell: func(_ *Model, r *row) (string, style) {
+			s := state(r.conn)
+			switch s {
+			case "reset", "refused", "no answer":
+				return s, red
+			case "waiting":
+				return s, yellow
+			case "idle", "open":
+				return s, green
+			}
+			return s, plain
+		}},
+		{name: "age", width: 7, right: true, sort: 2, cell: func(m *Model, r *row) (string, style) {
+			end := r.conn.Last
+			if !r.conn.Closed {
+				end = m.now()
+			}
+			return duration(end - r.conn.Start), plain
+		}},
+		{name: "idle", width: 7, right: true, sort: 3, cell: func(m *Model, r *row) (string, style) {
+			if r.conn.Closed && r.conn.Outcome != lifecycle.StillOpen {
+				return "–", faint
+			}
+			return duration(m.now() - r.conn.Last), plain
+		}},
+		{name: "longest", width: 7, right: true, from: 150, cell: func(_ *Model, r *row) (string, style) { return duration(r.conn.LongestIdle), plain }},
+		{name: "reqs", width: 6, right: true, sort: 4, cell: number(func(r *row) int64 { return int64(r.conn.Requests) })},
+		{name: "bytes", width: 8, right: true, from: 120, cell: func(_ *Model, r *row) (string, style) { return bytesOf(r.conn.Bytes[0] + r.conn.Bytes[1]), plain }},
+		{name: "resent", width: 6, right: true, from: 160, cell: number(func(r *row) int64 { return r.conn.Retransmits })},
+		{name: "!", width: 3, right: true, sort: 5, cell: func(_ *Model, r *row) (string, style) {
+			if r.conn.Findings == 0 {
+				return "", plain
+			}
+			return rules.Count(int64(r.conn.Findings)), red
+		}},
+	}
+}
+
+// placed is a column on the screen.
+type placed struct {
+	column
+	x int
+}
+
+// layout places the columns of a table that there is room for.
+func (m *Model) layout(v view) []placed {
+	var out []placed
+	used, flex := 0, -1
+	for _, c := range m.columns(v) {
+		if c.from > m.Width {
+			continue
+		}
+		if c.flex {
+			flex = len(out)
+		} else {
+			used += c.width
+		}
+		used++
+		out = append(out, placed{column: c})
+	}
+	if flex >= 0 {
+		out[flex].width = max(m.Width-used-1, 10)
+	}
+	x := 1
+	for i := range out {
+		out[i].x = x
+		x += out[i].width + 1
+	}
+	return out
+}
