@@ -185,7 +185,7 @@ func preflight(chosen []*Scenario) error {
 		}
 	}
 	if missing := missingCommands(need); len(missing) > 0 {
-		return fmt.Errorf("missing programs: %s (Debian: apt-get install iproute2 ethtool tcpdump tshark nginx haproxy apache2 apache2-utils squid varnish curl wrk nodejs openjdk-17-jdk-headless python3 python3-requests chromium)",
+		return fmt.Errorf("missing programs: %s (testdata/lab/README.md lists their packages)",
 			strings.Join(missing, ", "))
 	}
 	return nil

@@ -187,7 +187,7 @@ func fieldScenarios() []*Scenario {
 			},
 			Drive: func(l *Lab) {
 				ask := func(id string) string {
-					return `send:GET /item/` + id + ` HTTP/1.1\r\nHost: shop.test\r\nUser-Agent: lab-client/1\r\nX-Request-Id: 5e1f-` + id + `\r\nConnection: keep-alive\r\nKeep-Alive: timeout=23, max=43\r\n\r\n`
+					return `send:GET /item/` + id + ` HTTP/1.1\r\nHost: shop.test\r\nUser-Agent: lab-client/1\r\nX-Request-Id: 7d3a41c2-5e1f-4b6e-9f0a-00000000000` + id + `\r\nConnection: keep-alive\r\nKeep-Alive: timeout=23, max=43\r\n\r\n`
 				}
 				l.Run(l.Client, l.Python("rawpeer.py", "connect", l.Proxy.IP4, "80", ask("1"), "message", "sleep:60", ask("2"), "message", "sleep:60", ask("3"), "message")...)
 			},
