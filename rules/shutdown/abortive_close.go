@@ -30,7 +30,7 @@ var AbortiveClose = &rules.Rule{
 			{Program: "Python", Text: "No SO_LINGER of (1, 0); read responses to their end; shutdown(SHUT_RDWR) before close()."},
 		},
 		Confirm: "Filter tcp.flags.reset == 1 && tcp.flags.ack == 1 and follow the connection: no tcp.flags.fin == 1 of the same side comes before, and the last response is complete.",
-		Silent: "The side had sent a FIN before. The RST has no ACK flag: its host knows the connection no more. A request was outstanding. " +
+		Silent: "The side had sent a FIN before. The RST has no ACK flag: its host knows the connection no more. The connection went on after it. A request was outstanding. " +
 			"No request was made at all. A closer finding has the same cause.",
 		Refs: []string{"RFC 9293 §3.10.5", "RFC 1122 §4.2.2.13", "RFC 9112 §9.6"},
 	},
@@ -48,7 +48,7 @@ func abortiveClose(p *rules.Pass, c *lifecycle.Conn) {
 	}
 	e, o := &c.End[side], &c.End[1-side]
 	rst := &e.RST
-	if !rst.Seen() || !rst.HasAck || before(&e.FIN, rst) {
+	if !rst.Seen() || !rst.HasAck || before(&e.FIN, rst) || rst.Frame < c.LastResponse.Frame {
 		return
 	}
 	s := p.Subject(nil)

@@ -40,7 +40,7 @@ var ClientAbort = &rules.Rule{
 
 func clientAbort(p *rules.Pass, c *lifecycle.Conn) {
 	cl, sv := &c.End[http1.Client], &c.End[http1.Server]
-	if c.Missing&unsure != 0 || c.Protocol != http1.HTTP1 || !cl.RST.Seen() || c.First != http1.Client {
+	if c.Missing&unsure != 0 || c.Protocol != http1.HTTP1 || !cl.RST.Seen() || c.First != http1.Client || cl.RST.Frame < cl.LastData.Frame {
 		return
 	}
 	x := &c.LastExchange

@@ -74,7 +74,7 @@ func reportReset(p *rules.Pass, c *lifecycle.Conn, from, to *http1.Mark, end wir
 	cl, sv := &c.End[http1.Client], &c.End[http1.Server]
 	rst := &sv.RST
 	switch {
-	case !rst.Seen() || rst.Frame < from.Frame:
+	case !rst.Seen() || rst.Frame < from.Frame || rst.Frame < sv.LastData.Frame:
 		return
 	case before(&cl.RST, rst):
 		return
