@@ -144,6 +144,28 @@ func fieldScenarios() []*Scenario {
 			Evidence: []Evidence{order("8080", 4), order("80", 4)},
 		},
 		{
+			Name: "pip002-silent-back-to-back", Family: Silent, SilentFor: []string{"PIP002", "PIP001"}, IPVersion: 6, Link: LinkConfig{Delay: 20 * time.Millisecond},
+			Title:    "each GET leaves the moment the answer before it is in",
+			Story:    "At the server the second request arrives 40 ms after the first answer left, so early that only its ack tells that the client had it.",
+			Programs: []string{"raw-go", "nginx"}, Captures: []Capture{{At: "client"}, {At: "middle"}, {At: "server"}},
+			Serve: func(l *Lab) { l.Nginx(l.Server, 8080, "", "location / { return 200 \"ok\\n\"; }") },
+			Drive: func(l *Lab) {
+				l.Run(l.Client, l.Go("raw", "connect", l.Server.IP6, "8080", "repeat:5", getA, "message", "done")...)
+			},
+			Evidence: []Evidence{order("8080", 10)},
+		},
+		{
+			Name: "pip004-java-retries-post", Family: Firing, Rules: []string{"PIP004"}, Also: []string{"CLS006", "KA005"},
+			Title:    "HttpURLConnection sends a POST again on its own",
+			Story:    "A reused connection ends without an answer. The JDK takes it for an idle connection that had timed out and repeats the POST on a new one; nobody asked it to (sun.net.http.retryPost).",
+			Programs: []string{"java", "raw-py"}, Captures: clientServer, Expect: "1, severity error",
+			Serve: listenPy("message", ok200, "message", "sleep:40", "close"),
+			Drive: func(l *Lab) {
+				l.Try(l.Client, l.Java("JdkClient.java", "urlconnection", l.URL(l.Server, 8080, "/orders"), "2")...)
+			},
+			Evidence: []Evidence{{Says: "POSTs: the second order was sent twice", Filter: "tcp contains \"POST /orders\"", AtLeast: 3}, handshakes(2), order("8080", 5)},
+		},
+		{
 			Name: "pip003-silent-all-answered", Family: Silent, SilentFor: []string{"PIP003", "KA005"}, Also: []string{"REU006"},
 			Title:    "the server closes after the last request of the pipeline",
 			Story:    "nginx ends the connection with its fourth request, which is the last that was sent, and says close in that answer.",

@@ -249,6 +249,21 @@ func persistenceScenarios() []*Scenario {
 			Evidence: []Evidence{idle(6), {Says: "what is advertised", Filter: "tcp contains \"timeout=5\"", AtLeast: 3}},
 		},
 		{
+			Name: "ka001-nginx-upstream-node", Family: Firing, Rules: []string{"KA001"}, Also: []string{"KA004"}, Proxied: true, BackLink: LinkConfig{Delay: 60 * time.Millisecond},
+			Title:    "nginx's upstream pool keeps connections longer than Node does",
+			Story:    "Node closes after two seconds, nginx would keep its upstream connection for sixty. A request goes out while Node's FIN is on its way; nginx repeats the GET on another connection, and the client sees nothing but a slow answer.",
+			Programs: []string{"nginx", "node", "requests"}, Captures: []Capture{{At: "proxy", Iface: "any"}, {At: "server"}}, Expect: "1, severity error, GET: safe to retry",
+			Serve: func(l *Lab) {
+				l.Serve(l.Server, 3000, l.Node("server.js", "3000", "short-idle")...)
+				l.Nginx(l.Proxy, 80, "upstream up { server "+l.Server.addrOnWire(2)+":3000; server "+l.Server.addrOnWire(2)+":3000; keepalive 4; }",
+					"location / { proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection \"\"; proxy_set_header X-Forwarded-For $remote_addr; }")
+			},
+			Drive: func(l *Lab) {
+				l.Run(l.Client, l.Python("session.py", "get", l.URL(l.Proxy, 80, "/a"), "2", "1940")...)
+			},
+			Evidence: []Evidence{idle(4), finsFrom("server", "3000", 1), {Says: "the server's answer to the late request", Filter: "tcp.flags.reset == 1 && tcp.srcport == 3000", AtLeast: 1}},
+		},
+		{
 			Name: "ka002-silent-late-ack-of-fin", Family: Silent, SilentFor: []string{"KA001", "KA002"},
 			Title:    "the request went out, was answered, and then came the server's FIN",
 			Story:    "The time-out falls right behind an answer: nothing was lost, though FIN and last response are close.",
