@@ -193,6 +193,12 @@ func (t *tracer) Close(c *analyzers.Conn, why reassembly.CloseReason) uint8 {
 	return t.Tracker.Close(c, why)
 }
 
+// Explain adds those of the findings across connections, of a whole capture,
+// that are about the connection or name one of its frames.
+func (t *Trace) Explain(all []Finding) {
+	t.mark(slices.DeleteFunc(slices.Clone(all), func(f Finding) bool { return f.Rule.Group == nil }), t.Conn.ID)
+}
+
 // mark picks the findings that are about the connection, or name one of its
 // frames, and marks the rows they name.
 func (t *Trace) mark(all []Finding, id uint64) {
@@ -202,6 +208,9 @@ func (t *Trace) mark(all []Finding, id uint64) {
 	}
 	for _, f := range all {
 		mine := f.Finding.Conn == id
+		if _, covered := slices.BinarySearch(f.Covers, id); covered {
+			mine = true
+		}
 		for _, frame := range f.Frames {
 			if _, ok := rows[frame]; ok {
 				mine = true

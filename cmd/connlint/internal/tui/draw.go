@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/gdamore/tcell/v2"
@@ -34,7 +35,7 @@ func (m *Model) detail(v view) int {
 	case m.Height < 18:
 		return 0
 	case v == findings:
-		return min(m.Height/3, 10)
+		return min(m.Height/3, 8)
 	case v == servers:
 		return 5
 	}
@@ -101,28 +102,26 @@ func (c canvas) header(m *Model) {
 	c.text(11, 0, at-12, plain, report.Text(m.Title))
 
 	t := &m.Snap.Total
-	parts := []struct {
+	type part struct {
 		text  string
 		style style
-	}{
-		{rules.Count(int64(m.Stats.Packets)) + " packets", plain},
-		{short(m.PacketRate) + "/s", plain}, {bytesOf(m.ByteRate) + "/s", plain},
-		{rules.Count(int64(m.Stats.Dropped)) + " dropped", plain},
-		{rules.Count(t.Open) + " open", plain},
-		{rules.Count(t.Requests) + " requests", plain},
-		{"mem " + bytesOf(m.Stats.Memory), plain},
-		{rules.Count(t.Idle) + " idle", plain}, {rules.Count(t.TimeWait) + " in TIME_WAIT", plain},
-		{rules.Count(t.Conns) + " connections", plain},
 	}
-	if reuse, ok := t.Reuse(); ok {
-		parts = append(parts, struct {
-			text  string
-			style style
-		}{fmt.Sprintf("%.0f %% reuse", reuse*100), plain})
+	parts := []part{{rules.Count(int64(m.Stats.Packets)) + " packets", plain}}
+	if m.Snap.Result == nil {
+		parts = append(parts, part{short(m.PacketRate) + "/s", plain}, part{bytesOf(m.ByteRate) + "/s", plain})
 	}
+	dropped := plain
 	if m.Stats.Dropped > 0 {
-		parts[3].style = red
+		dropped = red
 	}
+	parts = append(parts, part{rules.Count(int64(m.Stats.Dropped)) + " dropped", dropped},
+		part{"mem " + bytesOf(m.Stats.Memory), plain}, part{rules.Count(t.Open) + " open", plain},
+		part{rules.Count(t.Requests) + " requests", plain})
+	if reuse, ok := t.Reuse(); ok {
+		parts = append(parts, part{fmt.Sprintf("%.0f %% reuse", reuse*100), plain})
+	}
+	parts = append(parts, part{rules.Count(t.Idle) + " idle", plain}, part{rules.Count(t.TimeWait) + " in TIME_WAIT", plain},
+		part{plural(int(t.Conns), "connection"), plain})
 	x := 1
 	for i, p := range parts {
 		w := width(p.text)
@@ -301,7 +300,7 @@ func (c canvas) rule(m *Model, y int, title string) {
 // findingLines returns a finding as the text report has it.
 func (m *Model) findingLines(f *runner.Finding) []line {
 	var b strings.Builder
-	r := &report.Report{Captures: []*runner.Result{{File: m.Title, Findings: []runner.Finding{*f}}}}
+	r := &report.Report{Captures: []*runner.Result{{File: filepath.Base(m.Title), Findings: []runner.Finding{*f}}}}
 	_ = report.Write(&b, "text", r, report.Style{Width: min(m.Width-2, 120), Color: true, Quiet: true}) // a Builder takes all
 	return parseLines(b.String())
 }
@@ -385,10 +384,10 @@ func (c canvas) foot(m *Model) {
 		c.text(1, y, m.Width-2, yellow, report.Text(m.Message))
 		return
 	}
-	keys := "Enter connection · e explain · g by rule · / filter · o sort · s save · p pause · ? help · q quit"
+	keys := "Enter open · e explain · g rules · / filter · o sort · s save · p pause · ?"
 	switch m.View {
 	case servers:
-		keys = "Enter connections · g by server · / filter · o sort · s save · p pause · ? help · q quit"
+		keys = "Enter connections · g servers · / filter · o sort · s save · p pause · ?"
 	case connections:
 		keys = "Enter ladder · / filter · o sort · s save · p pause · ? help · q quit"
 	case ladder:
@@ -401,8 +400,7 @@ func (c canvas) foot(m *Model) {
 	c.text(1, y, m.Width-2, faint, keys)
 }
 
-const helpText = `
- 1 2 3, Tab      findings, servers, connections; or click on a name
+const helpText = ` 1 2 3, Tab      findings, servers, connections; or click on a name
  ↑ ↓ j k         choose a row, scroll; PgUp PgDn Space Home End, the wheel
  Enter           go deeper: a finding's connection, a server's connections,
                  a connection drawn segment by segment; or click a second time

@@ -2,6 +2,7 @@ package tui
 
 import (
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -410,8 +411,13 @@ func (m Model) open() (Model, Cmd) {
 	case r == nil:
 	case r.finding != nil:
 		f := r.finding
-		if f.Finding.Conn == 0 {
-			m.Message = "this finding is about several connections: 3 lists them"
+		switch {
+		case f.Finding.Conn != 0:
+		case f.Server.IsValid():
+			m.list(f.Client.Addr(), f.Server)
+			return m, nil
+		default:
+			m.Message = "this finding is about the whole capture"
 			return m, nil
 		}
 		return m.trace(runner.Connection{ID: f.Finding.Conn, A: f.Client, B: f.Server})
@@ -421,18 +427,23 @@ func (m Model) open() (Model, Cmd) {
 		m.tables[findings].sel, m.tables[findings].key = 0, ""
 		m.rebuild(findings)
 	case r.pair != nil:
-		t := &m.tables[connections]
-		t.filter = r.pair.Server.String()
-		if r.pair.Client.IsValid() {
-			t.filter += " " + r.pair.Client.String()
-		}
-		t.sel, t.key = 0, ""
-		m.show(connections)
-		m.rebuild(connections)
+		m.list(r.pair.Client, r.pair.Server)
 	case r.conn != nil:
 		return m.trace(runner.Connection{ID: r.conn.ID, A: r.conn.Client, B: r.conn.Server})
 	}
 	return m, nil
+}
+
+// list shows the connections of a client, if that is known, and a server.
+func (m *Model) list(client netip.Addr, server netip.AddrPort) {
+	t := &m.tables[connections]
+	t.filter = server.String()
+	if client.IsValid() {
+		t.filter += " " + client.String()
+	}
+	t.sel, t.key = 0, ""
+	m.show(connections)
+	m.rebuild(connections)
 }
 
 func (m Model) trace(c runner.Connection) (Model, Cmd) {

@@ -210,6 +210,9 @@ func (f *Feed) trace(ctx context.Context, cmd TraceCmd) Msg {
 	t, err := runner.TraceOnly(&ending{src, ctx, 0}, cmd.Conn, f.Options)
 	err = errors.Join(err, src.Close())
 	t.Number = f.Monitor.Number(cmd.Conn.ID)
+	if err == nil {
+		t.Explain(f.Monitor.Snapshot().Findings)
+	}
 	return TraceMsg{cmd.Conn, t, err}
 }
 

@@ -289,11 +289,22 @@ func number(of func(*row) int64) func(*Model, *row) (string, style) {
 	}
 }
 
+// happened is a finding's message without the addresses it begins with.
+func happened(f *runner.Finding) string {
+	ends := rules.Subject{Client: f.Client, Server: f.Server}
+	for _, where := range []string{ends.Where(), ends.WhereServer()} {
+		if rest, ok := strings.CutPrefix(f.Message, where); ok && strings.TrimLeft(rest, ": ") != "" {
+			return strings.TrimLeft(rest, ": ")
+		}
+	}
+	return f.Message
+}
+
 // columns lists the columns of a table.
 func (m *Model) columns(v view) []column {
 	switch v {
 	case findings:
-		what := column{name: "what happened", flex: true, cell: func(_ *Model, r *row) (string, style) { return report.Text(r.finding.Message), plain }}
+		what := column{name: "what happened", flex: true, cell: func(_ *Model, r *row) (string, style) { return report.Text(happened(r.finding)), plain }}
 		if m.ByRule {
 			what = column{name: "fault", flex: true, cell: func(_ *Model, r *row) (string, style) { return r.rule.Doc.Title, plain }}
 		}
@@ -315,9 +326,15 @@ func (m *Model) columns(v view) []column {
 				}
 				return duration(r.sum.cost), plain
 			}},
-			{name: "times", width: 7, right: true, sort: 3, cell: func(_ *Model, r *row) (string, style) { return "×" + rules.Count(r.sum.times), plain }},
+			{name: "times", width: 7, right: true, from: 60, sort: 3, cell: func(_ *Model, r *row) (string, style) { return "×" + rules.Count(r.sum.times), plain }},
 			{name: "conns", width: 7, right: true, from: 100, sort: 4, cell: number(func(r *row) int64 { return r.sum.conns })},
 			{name: "frame", width: 9, right: true, from: 140, sort: 5, cell: number(func(r *row) int64 { return r.sum.line })},
+			{name: "server", width: 24, from: 130, cell: func(_ *Model, r *row) (string, style) {
+				if r.finding == nil || !r.finding.Server.IsValid() {
+					return "", plain
+				}
+				return r.finding.Server.String(), plain
+			}},
 			what,
 		}
 	case servers:
@@ -331,8 +348,8 @@ func (m *Model) columns(v view) []column {
 			column{name: "host", width: 24, from: 120, cell: func(_ *Model, r *row) (string, style) { return report.Text(r.pair.Host), plain }},
 			column{name: "tls", width: 3, from: 150, cell: func(_ *Model, r *row) (string, style) { return protocolTLS(r.pair.TLS), plain }},
 			column{name: "conns", width: 8, right: true, sort: 1, cell: number(func(r *row) int64 { return r.pair.Conns })},
-			column{name: "requests", width: 9, right: true, sort: 2, cell: number(func(r *row) int64 { return r.pair.Requests })},
-			column{name: "req/conn", width: 8, right: true, cell: func(_ *Model, r *row) (string, style) {
+			column{name: "requests", width: 9, right: true, from: 60, sort: 2, cell: number(func(r *row) int64 { return r.pair.Requests })},
+			column{name: "req/conn", width: 8, right: true, from: 76, cell: func(_ *Model, r *row) (string, style) {
 				if r.pair.Used == 0 {
 					return "–", faint
 				}
@@ -348,9 +365,9 @@ func (m *Model) columns(v view) []column {
 				}
 				return fmt.Sprintf("%.0f %%", reuse*100), plain
 			}},
-			column{name: "open", width: 6, right: true, sort: 4, cell: number(func(r *row) int64 { return r.pair.Open })},
-			column{name: "idle", width: 6, right: true, cell: number(func(r *row) int64 { return r.pair.Idle })},
-			column{name: "t_wait", width: 6, right: true, sort: 5, cell: number(func(r *row) int64 { return r.pair.TimeWait })},
+			column{name: "open", width: 6, right: true, from: 56, sort: 4, cell: number(func(r *row) int64 { return r.pair.Open })},
+			column{name: "idle", width: 6, right: true, from: 66, cell: number(func(r *row) int64 { return r.pair.Idle })},
+			column{name: "t_wait", width: 6, right: true, from: 76, sort: 5, cell: number(func(r *row) int64 { return r.pair.TimeWait })},
 			column{name: "resets", width: 6, right: true, from: 130, cell: number(func(r *row) int64 { return r.pair.Resets })},
 			column{name: "open over time", width: 32, from: 160, cell: func(_ *Model, r *row) (string, style) { return spark(r.pair.Series.Open, 32), cyan }},
 		)
@@ -373,24 +390,24 @@ func (m *Model) columns(v view) []column {
 			}
 			return s, plain
 		}},
-		{name: "age", width: 7, right: true, sort: 2, cell: func(m *Model, r *row) (string, style) {
+		{name: "age", width: 7, right: true, from: 60, sort: 2, cell: func(m *Model, r *row) (string, style) {
 			end := r.conn.Last
 			if !r.conn.Closed {
 				end = m.now()
 			}
 			return duration(end - r.conn.Start), plain
 		}},
-		{name: "idle", width: 7, right: true, sort: 3, cell: func(m *Model, r *row) (string, style) {
+		{name: "idle", width: 7, right: true, from: 68, sort: 3, cell: func(m *Model, r *row) (string, style) {
 			if r.conn.Closed && r.conn.Outcome != lifecycle.StillOpen {
 				return "–", faint
 			}
 			return duration(m.now() - r.conn.Last), plain
 		}},
 		{name: "longest", width: 7, right: true, from: 150, cell: func(_ *Model, r *row) (string, style) { return duration(r.conn.LongestIdle), plain }},
-		{name: "reqs", width: 6, right: true, sort: 4, cell: number(func(r *row) int64 { return int64(r.conn.Requests) })},
+		{name: "reqs", width: 6, right: true, from: 60, sort: 4, cell: number(func(r *row) int64 { return int64(r.conn.Requests) })},
 		{name: "bytes", width: 8, right: true, from: 120, cell: func(_ *Model, r *row) (string, style) { return bytesOf(r.conn.Bytes[0] + r.conn.Bytes[1]), plain }},
 		{name: "resent", width: 6, right: true, from: 160, cell: number(func(r *row) int64 { return r.conn.Retransmits })},
-		{name: "!", width: 3, right: true, sort: 5, cell: func(_ *Model, r *row) (string, style) {
+		{name: "!", width: 3, right: true, from: 50, sort: 5, cell: func(_ *Model, r *row) (string, style) {
 			if r.conn.Findings == 0 {
 				return "", plain
 			}
