@@ -335,6 +335,39 @@ func fieldScenarios() []*Scenario {
 			Evidence: []Evidence{{Says: "no handshake", Filter: "tcp.flags.syn == 1", AtMost: -1}, order("8080", 20)},
 		},
 		{
+			Name: "cap003-go-node", Family: Firing, Rules: []string{"CAP003"}, IPVersion: 6,
+			Title:    "only the client's side was captured",
+			Story:    "Requests without answers, over IPv6: they were answered all the same.",
+			Programs: []string{"go", "node"}, Captures: []Capture{{At: "client", Filter: "tcp dst port 3000"}, {At: "server", Iface: "any", Filter: "tcp dst port 3000"}}, Expect: "severity info, nothing above",
+			Serve:    func(l *Lab) { l.Serve(l.Server, 3000, l.Node("server.js", "3000")...) },
+			Drive:    func(l *Lab) { l.Run(l.Client, l.Go("get", l.URL(l.Server, 3000, "/a"), "6", "every:20")...) },
+			Evidence: []Evidence{ladder(1, 12), {Says: "nothing of the server", Filter: "tcp.srcport == 3000", AtMost: -1}},
+		},
+		{
+			Name: "cap004-node-pool", Family: Firing, Rules: []string{"CAP004"}, SilentFor: []string{"REU004", "KA001", "PIP001"},
+			Title:    "a pool was open before the capture began",
+			Story:    "Node's agent has asked a few times already; the capture shows the rest of its connection and then its end.",
+			Programs: []string{"node", "nginx"}, Captures: clientServer, Expect: "severity info, nothing above",
+			Serve: func(l *Lab) {
+				l.Nginx(l.Server, 80, "", "")
+				l.Start(l.Client, l.Node("client.js", "keepalive", l.URL(l.Server, 80, "/small.txt"), "16", "200")...)
+				l.Sleep(900 * time.Millisecond)
+			},
+			Drive:    func(l *Lab) { l.Sleep(3500 * time.Millisecond) },
+			Evidence: []Evidence{{Says: "no handshake", Filter: "tcp.flags.syn == 1", AtMost: -1}, startLines(12)},
+		},
+		{
+			Name: "cap001-go-chunks", Family: Firing, Rules: []string{"CAP001"}, SilentFor: []string{"FRM003", "FRM005", "FRM008"},
+			Title:    "segments of a chunked body are missing from the capture",
+			Story:    "As cap001-gap, with chunks: where the next one begins cannot be known.",
+			Programs: []string{"raw-go", "raw-py"}, Captures: []Capture{{At: "client", Filter: "tcp and less 1000"}}, Expect: "severity info, nothing above",
+			Serve: func(l *Lab) {
+				l.Serve(l.Server, 8080, l.Go("raw", "listen", "0.0.0.0", "8080", "repeat:3", "head", `send:HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5dc\r\n`, "fill:1500", `send:\r\n0\r\n\r\n`, "done", "eof")...)
+			},
+			Drive:    func(l *Lab) { py(l, "8080", "repeat:3", getA, "head", "bytes:1512", "sleep:50", "done") },
+			Evidence: []Evidence{{Says: "ACKs for what was not captured", Filter: "tcp.analysis.ack_lost_segment || tcp.analysis.lost_segment", AtLeast: 1}},
+		},
+		{
 			Name: "cap001-gap", Family: Firing, Rules: []string{"CAP001"}, SilentFor: []string{"FRM002", "FRM005", "FRM008", "CLS006"},
 			Title:    "segments that the capture missed and the receiver had",
 			Story:    "The filter leaves out full-sized frames, as a capture host under load would now and then: the receiver's ACKs cover bytes nobody saw.",
