@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -34,7 +35,22 @@ func TestRules(t *testing.T) {
 // TestPrecedence runs all rules of the family at once, by the table of
 // precedence.
 func TestPrecedence(t *testing.T) {
-	files, err := filepath.Glob("testdata/precedence/*.pkt")
+	precedence(t, "precedence", []*rules.Rule{
+		shutdown.RSTOnHalfClose, shutdown.ResetLosesResponse, shutdown.AbortiveClose, shutdown.ClientAbort,
+		shutdown.UndrainedShutdown, shutdown.RequestUnanswered,
+	})
+}
+
+// TestPrecedenceOfAll does the same with the whole catalogue, but for what is
+// said about the capture.
+func TestPrecedenceOfAll(t *testing.T) {
+	precedence(t, "precedence_all", slices.DeleteFunc(catalog.All(), func(r *rules.Rule) bool {
+		return r.Off || catalog.FamilyOf(r.Code) == "CAP"
+	}))
+}
+
+func precedence(t *testing.T, dir string, list []*rules.Rule) {
+	files, err := filepath.Glob("testdata/" + dir + "/*.pkt")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no scripts: ", err)
 	}
@@ -48,10 +64,7 @@ func TestPrecedence(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			rulestest.Script(t, s, runner.Options{Precedence: catalog.Precedence(), Rules: []*rules.Rule{
-				shutdown.RSTOnHalfClose, shutdown.ResetLosesResponse, shutdown.AbortiveClose, shutdown.ClientAbort,
-				shutdown.UndrainedShutdown, shutdown.RequestUnanswered,
-			}})
+			rulestest.Script(t, s, runner.Options{Precedence: catalog.Precedence(), Rules: list})
 		})
 	}
 }

@@ -63,6 +63,7 @@ type Closes struct {
 	Opened  accum.MinMax[int64]
 	Conns   int64
 	Samples accum.SmallestN[Close] // the first of them
+	Early   int64                  // SYNs on what was still held
 }
 
 // Close is one close as evidence.
@@ -85,6 +86,9 @@ func (p Pileup) Add(a Closes, c *lifecycle.Conn) Closes {
 	if syn := &c.End[http1.Client].SYN; syn.Seen() {
 		a.Opened = a.Opened.Add(syn.Time)
 	}
+	if early(c, p.Hold) {
+		a.Early++
+	}
 	e, o := &c.End[p.Side], &c.End[1-p.Side]
 	if c.HoldsTimeWait(p.Side) {
 		// TIME_WAIT begins once both FINs are there.
@@ -104,6 +108,7 @@ func (Pileup) Merge(a, b Closes) Closes {
 	a.At = a.At.Merge(b.At)
 	a.Opened = a.Opened.Merge(b.Opened)
 	a.Conns += b.Conns
+	a.Early += b.Early
 	a.Samples = a.Samples.Merge(b.Samples, samples, earlier)
 	return a
 }
@@ -133,6 +138,9 @@ func (p Pileup) Judge(pass *rules.Pass, k Pair, a Closes) {
 			{Name: "available_ports", Value: ports},
 			{Name: "span_s", Value: w.span.Seconds()},
 		},
+	}
+	if a.Early > 0 {
+		f.Measured = append(f.Measured, rules.Measure{Name: "reused_in_time_wait", Value: float64(a.Early)})
 	}
 	for _, s := range a.Samples {
 		f.Frames = append(f.Frames, s.Frame)

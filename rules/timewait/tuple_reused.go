@@ -85,14 +85,11 @@ func (Comebacks) Key(c *lifecycle.Conn) (Pair, bool) { return Pileup{}.Key(c) }
 func (g Comebacks) Add(a Reuses, c *lifecycle.Conn) Reuses {
 	a.Closes = Pileup{Hold: g.Hold, Side: http1.Client}.Add(a.Closes, c)
 	syn := &c.End[http1.Client].SYN
+	if !early(c, g.Hold) {
+		return a
+	}
 	age := syn.Time - c.Before.Last
-	if !syn.Seen() || c.Before.ID == 0 || !c.Before.Finished || age < 0 || age >= int64(g.Hold) {
-		return a
-	}
 	client, server := c.Before.TimeWait[http1.Client], c.Before.TimeWait[http1.Server]
-	if !client && !server {
-		return a
-	}
 	r := Reuse{Time: syn.Time, Age: age, Frame: syn.Frame, Conn: c.ID, Held: "the client"}
 	if client {
 		a.N[http1.Client]++
@@ -121,6 +118,14 @@ func (g Comebacks) Add(a Reuses, c *lifecycle.Conn) Reuses {
 	a.Age = a.Age.Add(age)
 	a.Samples = a.Samples.Add(r, samples, reuseOrder)
 	return a
+}
+
+// early reports whether a connection was opened while the one before it on the
+// same addresses and ports was held.
+func early(c *lifecycle.Conn, hold time.Duration) bool {
+	syn, b := &c.End[http1.Client].SYN, &c.Before
+	age := syn.Time - b.Last
+	return syn.Seen() && b.ID != 0 && b.Finished && (b.TimeWait[0] || b.TimeWait[1]) && age >= 0 && age < int64(hold)
 }
 
 // Merge returns the SYNs of both.
