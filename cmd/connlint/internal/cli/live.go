@@ -106,7 +106,6 @@ type captureFlags struct {
 	checkFlags // those of them that make sense here
 
 	interfaces []string
-	packets    filterFlags
 	snapLen    whole
 	buffer     size
 	user       string
@@ -178,10 +177,6 @@ func (a *app) openSession(cmd *cobra.Command, f *captureFlags) (*session, error)
 	if err != nil {
 		return nil, err
 	}
-	packets, err := f.packets.filter()
-	if err != nil {
-		return nil, err
-	}
 	f.save.size, f.save.ring = int64(f.rotateSize), int(f.ring)
 	switch {
 	case f.save.path == "" && (f.save.rotates() || f.ring > 0):
@@ -191,7 +186,7 @@ func (a *app) openSession(cmd *cobra.Command, f *captureFlags) (*session, error)
 	case f.save.every < 0:
 		return nil, errors.New("--rotate-time: a time from 0 on")
 	}
-	src, err := live.Open(live.Options{Interfaces: f.interfaces, Filter: packets, SnapLen: int(f.snapLen),
+	src, err := live.Open(live.Options{Interfaces: f.interfaces, Filter: j.packets, SnapLen: int(f.snapLen),
 		Promiscuous: f.promiscuous, Buffer: int(f.buffer)})
 	if err != nil {
 		return nil, err
