@@ -64,7 +64,7 @@ func MaxOccurrences() *rules.Rule {
 // Occurrences describes a budget that was overrun.
 func Occurrences(rule string, n, most int, frame uint64) rules.Finding {
 	f := rules.Finding{
-		Severity: rules.Error, Message: fmt.Sprintf("%s occurred %s times, the budget is %s", rule, rules.Count(int64(n)), rules.Count(int64(most))),
+		Severity: rules.Error, Message: fmt.Sprintf("%s occurred %s, the budget is %s", rule, count(uint64(n), "time"), rules.Count(int64(most))),
 		Measured: []rules.Measure{{Name: "occurrences", Value: float64(n)}, {Name: "budget", Value: float64(most)}}, Shape: rule,
 	}
 	f.Frames = rules.Frames(frame)
@@ -120,8 +120,8 @@ func (r ratio) Judge(p *rules.Pass, k pair, u usage) {
 	if got >= r.Least {
 		return
 	}
-	f := u.finding(k, fmt.Sprintf("client %v → %v: %s requests on %s connections, a reuse ratio of %.2f; the budget is %.2f",
-		k.Client, k.Server, rules.Count(int64(u.Requests)), rules.Count(int64(u.Connections)), got, r.Least))
+	f := u.finding(k, fmt.Sprintf("client %v → %v: %s on %s, a reuse ratio of %.2f; the budget is %.2f",
+		k.Client, k.Server, count(u.Requests, "request"), count(u.Connections, "connection"), got, r.Least))
 	f.Measured = []rules.Measure{{Name: "reuse_ratio", Value: got}, {Name: "budget", Value: r.Least}}
 	p.Report(f)
 }
@@ -136,8 +136,16 @@ func (r connections) Judge(p *rules.Pass, k pair, u usage) {
 	if u.Connections <= uint64(r.Most) {
 		return
 	}
-	f := u.finding(k, fmt.Sprintf("client %v → %v: %s connections, the budget is %s",
-		k.Client, k.Server, rules.Count(int64(u.Connections)), rules.Count(int64(r.Most))))
+	f := u.finding(k, fmt.Sprintf("client %v → %v: %s, the budget is %s",
+		k.Client, k.Server, count(u.Connections, "connection"), rules.Count(int64(r.Most))))
 	f.Measured = []rules.Measure{{Name: "connections", Value: float64(u.Connections)}, {Name: "budget", Value: float64(r.Most)}}
 	p.Report(f)
+}
+
+// count spells n of something.
+func count(n uint64, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return rules.Count(int64(n)) + " " + one + "s"
 }

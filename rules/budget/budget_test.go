@@ -37,6 +37,9 @@ func traffic(wants ...string) string {
 	for _, w := range wants {
 		b.WriteString("# want " + w + "\n")
 	}
+	if len(wants) == 0 {
+		b.WriteString("# silent\n")
+	}
 	return b.String()
 }
 
@@ -47,7 +50,7 @@ func TestBudgets(t *testing.T) {
 	}{
 		{MinReuseRatio(0.5), []string{`BUD001 error "3 requests on 3 connections, a reuse ratio of 0.00; the budget is 0.50"`}},
 		{MinReuseRatio(0), nil},
-		{MinReuseRatio(0.9), []string{`BUD001 error "10.0.0.1"`, `BUD001 error "10.0.0.2 → 10.0.0.9:80: 3 requests on 1 connections"`}},
+		{MinReuseRatio(0.9), []string{`BUD001 error "10.0.0.1"`, `BUD001 error "10.0.0.2 → 10.0.0.9:80: 3 requests on 1 connection,"`}},
 		{MaxConnections(3), nil},
 		{MaxConnections(2), []string{`BUD002 error "client 10.0.0.1 → 10.0.0.9:80: 3 connections, the budget is 2"`}},
 		{MaxOccurrences(), nil},
