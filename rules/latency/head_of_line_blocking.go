@@ -51,6 +51,8 @@ func headOfLine(p *rules.Pass, t *http1.Transaction) {
 	// What counts is the part of the wait that one slower request made.
 	slow := &last.Slowest
 	wait := time.Duration(slow.To - max(slow.From, t.Req.Last.Time))
+	// The path's share is nobody's blocking.
+	wait -= max(conn.End[http1.Server].LegRTT, 0)
 	own := time.Duration(t.Resp.Last.Time - max(last.RespEnd.Time, t.Req.Last.Time))
 	if wait < p.Config.HOLMinWait || float64(own) >= p.Config.HOLOwnPart*float64(wait) {
 		return

@@ -50,8 +50,12 @@ func closeWithoutNotify(p *rules.Pass, c *lifecycle.Conn) {
 	if c.Protocol != http1.TLS || !m.Seen() || t.Notify[x] != tlsinfo.NotNotified || t.Next[x] != m.Seq {
 		return
 	}
-	if o := 1 - x; t.Notify[o] == tlsinfo.Notified && c.End[o].LastData.Frame < m.Frame {
+	o, heard := 1-x, &c.End[1-x].LastData
+	switch {
+	case t.Notify[o] == tlsinfo.Notified && (m.HasAck && heard.Seq.Less(m.Ack) || !m.HasAck && heard.Frame < m.Frame):
 		return // it answers the other side's announcement
+	case m.HasAck && t.Next[o].Less(m.Ack):
+		return // it may: the capture lacks what the other side said last
 	}
 	subj := p.Subject(nil)
 	f := rules.Finding{
