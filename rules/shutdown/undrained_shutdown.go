@@ -91,13 +91,15 @@ func (Drain) Add(a Stops, f *rules.UsageFact) Stops {
 	}
 	if c.Established.Seen() {
 		a.Alive = a.Alive.Add(c.Established.Time, 1)
+	} else if c.End[http1.Client].FirstData.Seen() {
+		a.Alive = a.Alive.Add(c.Start, 1) // its handshake was not captured, or out of order
 	}
 	sv := &c.End[http1.Server]
 	if c.Outcome == lifecycle.Refused {
 		a.Refused = a.Refused.Add(sv.RST.Time, 1)
 	}
 	end := ending(sv)
-	if c.Missing&unsure != 0 || c.LostCount == 0 || !end.Seen() || !end.HasAck || c.First != http1.Server ||
+	if c.Missing&unsure != 0 || hidden(c) || c.LostCount == 0 || !end.Seen() || !end.HasAck || c.First != http1.Server ||
 		c.LastExchange.RespBits.Has(http1.ConnClose) && c.LastExchange.RespEnd.Frame != 0 {
 		return a
 	}
