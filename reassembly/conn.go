@@ -152,6 +152,11 @@ func (s *Stream) FinAcked() bool {
 	return s.flags&(sawFIN|ackable) == sawFIN|ackable && s.finSeq.Less(s.Acked)
 }
 
+// Acknowledged reports whether the other side has acknowledged all before seq.
+func (s *Stream) Acknowledged(seq wire.Seq) bool {
+	return s.flags&ackable != 0 && seq.LessEq(s.Acked)
+}
+
 // InFlight returns how many bytes of the side are sent and not covered by an
 // acknowledgement seen at the capture point.
 func (s *Stream) InFlight() int {

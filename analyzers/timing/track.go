@@ -66,6 +66,8 @@ func (t *State) Segment(streams *[2]reassembly.Stream, d wire.Dir, s *reassembly
 	// What the segment acknowledges of the other direction.
 	if y.stage == small && s.Flags&wire.ACK != 0 && y.end.LessEq(s.Ack) {
 		switch {
+		case y.end.Less(s.Ack):
+			y.stage = quiet // it covers more: the other side did not wait, the capture has it late or not at all
 		case k&reassembly.PureACK != 0:
 			y.stage = acked
 			y.ack = seen{s.Time, s.Frame, s.Seq, s.Ack}
@@ -118,7 +120,9 @@ func (t *State) Segment(streams *[2]reassembly.Stream, d wire.Dir, s *reassembly
 	}
 
 	x.stage = quiet
-	if mss == 0 || s.Len%mss != 0 {
+	// What the capture shows acknowledged before it was sent is out of order:
+	// its times tell nothing.
+	if late := sx.Acknowledged(s.End()); !late && (mss == 0 || s.Len%mss != 0) {
 		x.stage = small
 		x.first = seen{s.Time, s.Frame, s.Seq, s.Ack}
 		x.end = s.Seq.Add(s.Len)
