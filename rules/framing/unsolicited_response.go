@@ -33,13 +33,13 @@ var Unsolicited = &rules.Rule{
 		Silent:  "The request may be one that the capture lost, or was sent before it began. Interim responses before a final one. Pushed bytes that begin no status line are content-length-mismatch or body-not-allowed.",
 		Refs:    []string{"RFC 9112 §9.2", "RFC 9110 §15.5.9", "RFC 9112 §11.2"},
 	},
-	Needs:  lifecycle.Gap | lifecycle.OneDirection | lifecycle.BadFraming | lifecycle.Capped,
+	Needs:  lifecycle.Gap | lifecycle.MidStream | lifecycle.OneDirection | lifecycle.BadFraming | lifecycle.Capped,
 	Closed: unsolicited,
 }
 
 func unsolicited(p *rules.Pass, c *lifecycle.Conn) {
 	u := &c.Unsolicited
-	if u.Count == 0 || c.Missing&lossy != 0 {
+	if u.Count == 0 || c.Missing&(lossy|lifecycle.MidStream) != 0 {
 		return
 	}
 	subj := rules.Subject{Client: c.Client, Server: c.Server, Status: int(u.Status)}

@@ -47,8 +47,8 @@ func usedAfterTimeout(p *rules.Pass, t *http1.Transaction) {
 		return
 	}
 	c := p.Conn()
-	if c == nil {
-		return
+	if c == nil || c.Missing&(lifecycle.Gap|lifecycle.OneDirection) != 0 {
+		return // an exchange may be missing in between
 	}
 	x := &c.LastExchange
 	if !follows(x, t) || x.KeepAliveTimeout < 0 || !agreed(x) || t.Req.Bits.Has(http1.Pipelined) {
