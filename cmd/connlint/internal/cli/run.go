@@ -201,6 +201,11 @@ func (c *child) wait() int {
 		select {
 		case err := <-done:
 			signal.Stop(c.signals)
+			if late != nil && !c.tty {
+				// What it left behind was told too, and may not have listened: a
+				// shell's background commands ignore an interrupt.
+				signalGroup(c.cmd, syscall.SIGTERM)
+			}
 			return c.status(err)
 		case sig := <-c.signals:
 			if !c.tty || sig != os.Interrupt {
