@@ -41,6 +41,16 @@ var CloseWithoutNotify = &rules.Rule{
 
 func closeWithoutNotify(p *rules.Pass, c *lifecycle.Conn) {
 	x := c.First
+	unnotified(p, c, x)
+	// Of two FINs that crossed neither came first for its sender.
+	if o := &c.End[1-x]; o.FIN.Seen() && c.End[x].FIN.Seen() && o.FIN.Ack.LessEq(c.End[x].FIN.Seq) && !c.End[x].RST.Seen() {
+		unnotified(p, c, 1-x)
+	}
+}
+
+// unnotified reports a side that closed without an announcement, and without
+// one of the other side that it answers.
+func unnotified(p *rules.Pass, c *lifecycle.Conn, x http1.Side) {
 	e := &c.End[x]
 	m := &e.FIN
 	if !m.Seen() || e.RST.Seen() && e.RST.Frame < m.Frame {
