@@ -28,10 +28,10 @@ var ParallelExcess = &rules.Rule{
 			{Program: "Python", Text: "HTTPAdapter(pool_maxsize=N, pool_block=True); httpx.Limits(max_connections=N)."},
 		},
 		Confirm: "Under Statistics, Conversations, TCP, sort by client and server; or on the client: ss -tn state established dst SERVER | wc -l.",
-		Silent:  "Six or fewer at once. The client is itself a proxy: it adds Via, Forwarded or X-Forwarded-*, or it serves others in this capture.",
+		Silent:  "Six or fewer at once. The client is itself a proxy: it adds Via, Forwarded or X-Forwarded-*, or it serves others in this capture. The snapshot length cut heads: then nobody can tell.",
 		Refs:    []string{"RFC 9112 §9.4"},
 	},
-	Needs: lifecycle.OneDirection,
+	Needs: lifecycle.OneDirection | lifecycle.SnapCut,
 	Group: func(*rules.Config) rules.Grouping {
 		return rules.GroupBy[*lifecycle.Conn, Pair, Spans](parallelism{})
 	},
@@ -41,7 +41,7 @@ type parallelism struct{ spanning }
 
 // Judge reports a pair with too many connections open at once.
 func (parallelism) Judge(p *rules.Pass, k Pair, a Spans) {
-	if a.Proxy || p.Totals != nil && k.Client != k.Server.Addr() && p.Totals.Servers[k.Client] {
+	if a.Proxy || a.Cut || p.Totals != nil && k.Client != k.Server.Addr() && p.Totals.Servers[k.Client] {
 		return
 	}
 	spans := make([]span, len(a.List))

@@ -29,6 +29,7 @@ type Spans struct {
 	List  accum.SmallestN[Span]
 	N     int64
 	Proxy bool // the client shows itself a proxy
+	Cut   bool // heads are cut: it may have shown that there
 }
 
 // spanning is the aggregate that keeps when a pair's connections were open.
@@ -41,6 +42,7 @@ func (spanning) Key(c *lifecycle.Conn) (Pair, bool) { return pairOf(c), c.Client
 func (spanning) Add(a Spans, c *lifecycle.Conn) Spans {
 	a.N++
 	a.Proxy = a.Proxy || c.LastExchange.RespEnd.Frame != 0 && c.LastExchange.ReqBits.Any(http1.HasVia|http1.HasForwarded)
+	a.Cut = a.Cut || c.Missing&lifecycle.SnapCut != 0
 	s := Span{Open: c.Start, Close: closed(c), Frame: c.ID}
 	if syn := &c.End[http1.Client].SYN; syn.Seen() {
 		s.Open, s.Frame = syn.Time, syn.Frame
@@ -53,7 +55,7 @@ func (spanning) Add(a Spans, c *lifecycle.Conn) Spans {
 // Merge returns the connections of both.
 func (spanning) Merge(a, b Spans) Spans {
 	a.N += b.N
-	a.Proxy = a.Proxy || b.Proxy
+	a.Proxy, a.Cut = a.Proxy || b.Proxy, a.Cut || b.Cut
 	a.List = a.List.Merge(b.List, maxSpans, spanOrder)
 	return a
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/connlint/connlint/analyzers/http1"
+	"github.com/connlint/connlint/analyzers/lifecycle"
 	"github.com/connlint/connlint/rules"
 )
 
@@ -33,7 +34,7 @@ var RequestUnanswered = &rules.Rule{
 			"The response had begun with a body that a close ends (FRM001). A closer finding has the same cause. After the client's own FIN it is no more than info.",
 		Refs: []string{"RFC 9112 §9.3.1", "RFC 9112 §9.5", "RFC 9110 §9.2.2"},
 	},
-	Needs:       unsure,
+	Needs:       unsure | lifecycle.MidStream,
 	Transaction: requestUnanswered,
 }
 
@@ -57,8 +58,11 @@ func requestUnanswered(p *rules.Pass, t *http1.Transaction) {
 	}
 	cl, sv := &c.End[http1.Client], &c.End[http1.Server]
 	end := ending(sv)
-	if !end.Seen() || !end.HasAck || end.Ack.LessEq(t.Req.First.Seq) || cl.RST.Seen() && c.First == http1.Client {
+	if !end.Seen() || !end.HasAck || end.Ack.LessEq(t.Req.First.Seq) || cl.RST.Seen() && c.First == http1.Client || hidden(c) {
 		return
+	}
+	if c.Missing&lifecycle.MidStream != 0 && c.LastResponse.Frame == 0 {
+		return // close may have been said before the capture began
 	}
 	if x := &c.LastExchange; x.RespEnd.Frame != 0 && (x.ReqBits | x.RespBits).Has(http1.ConnClose) {
 		return // no further request was to be answered

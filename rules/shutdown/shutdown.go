@@ -22,6 +22,13 @@ func before(a, b *lifecycle.Mark) bool {
 	return a.Seen() && (!b.Seen() || a.Frame < b.Frame)
 }
 
+// hidden reports whether the server acknowledged more than the capture has of
+// the client: perhaps its FIN.
+func hidden(c *lifecycle.Conn) bool {
+	cl, end := &c.End[http1.Client], ending(&c.End[http1.Server])
+	return cl.Nxt.Less(cl.Acked) || end.Seen() && end.HasAck && cl.Nxt.Less(end.Ack)
+}
+
 // switched reports whether the final response hands the connection to another
 // protocol: what follows owes nobody a response.
 func switched(t *http1.Transaction) bool {
