@@ -22,8 +22,10 @@ func floor(path string) (n int, ok bool) {
 		return 0, true
 	case p == "capture":
 		return 10, true
-	case p == "capture/pcapfile", p == "capture/live", p == "capture/filter", p == "capture/script":
+	case p == "capture/pcapfile", p == "capture/filter", p == "capture/script":
 		return 11, true
+	case p == "capture/live": // filters in the kernel
+		return 12, true
 	case p == "reassembly":
 		return 20, true
 	case p == "reassembly/shard":
