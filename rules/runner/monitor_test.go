@@ -193,3 +193,37 @@ func TestTraceOnly(t *testing.T) {
 		t.Error("no error for a connection that is not there")
 	}
 }
+
+// TestMonitorStream holds that an onlooker sees what a stream has reported, no
+// more and no less.
+func TestMonitorStream(t *testing.T) {
+	s, err := script.Parse("churn", loads["churn"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := runner.NewMonitor(runner.MonitorOptions{Live: true})
+	var mu sync.Mutex
+	reported := map[string]int{}
+	compare := func() {
+		seen := map[string]int{}
+		for _, f := range m.Snapshot().Findings {
+			seen[f.Fingerprint] += f.Occurrences
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if d := cmp.Diff(reported, seen); d != "" {
+			t.Errorf("(-reported +seen)\n%s", d)
+		}
+	}
+	middle := false
+	src := &stops{s.Source(0), 15000, func() { middle = true; compare() }}
+	runner.Run(src, runner.Options{Rules: catalog.All(), Precedence: catalog.Precedence(), Config: rules.Defaults(), Workers: 1, Monitor: m,
+		Stream: &runner.Stream{Window: 100e6, Finding: func(f *runner.Finding) {
+			mu.Lock()
+			defer mu.Unlock()
+			reported[f.Fingerprint] += f.Occurrences
+		}}})
+	if !middle || len(reported) == 0 {
+		t.Fatalf("looked in between: %v; %d findings reported", middle, len(reported))
+	}
+}

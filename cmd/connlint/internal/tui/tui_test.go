@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -625,16 +626,36 @@ func TestTap(t *testing.T) {
 	}
 }
 
+// shown is a screen whose text another goroutine may read.
+type shown struct {
+	tcell.SimulationScreen
+	mu   sync.Mutex
+	text string
+}
+
+func (s *shown) Show() {
+	s.SimulationScreen.Show()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.text = screenText(s.SimulationScreen)
+}
+
+func (s *shown) now() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text
+}
+
 // TestRun runs the program on a simulated screen, keys and all.
 func TestRun(t *testing.T) {
 	f := feed(t, traffic)
-	screen := tcell.NewSimulationScreen("UTF-8")
+	screen := &shown{SimulationScreen: tcell.NewSimulationScreen("UTF-8")}
 	done := make(chan error)
 	go func() { done <- Run(context.Background(), screen, *f) }()
 	waitFor := func(s string) {
 		t.Helper()
 		for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-			if text := screenText(screen); strings.Contains(text, s) {
+			if text := screen.now(); strings.Contains(text, s) {
 				return
 			} else if time.Now().After(deadline) {
 				t.Fatalf("the screen never shows %q:\n%s", s, text)
