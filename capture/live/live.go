@@ -36,13 +36,13 @@ type Options struct {
 	// 64 MiB; systems other than Linux may give less.
 	Buffer int
 	// Wait is how long a packet may wait in the kernel for others to be handed
-	// over with; 0 for 10 ms.
+	// over with; 0 for 20 ms.
 	Wait time.Duration
 }
 
 const (
 	defaultBuffer  = 64 << 20
-	defaultWait    = 10 * time.Millisecond
+	defaultWait    = 20 * time.Millisecond
 	defaultSnapLen = 262144
 	// idleWait is how long Next waits for a packet at most.
 	idleWait = 100 * time.Millisecond

@@ -176,9 +176,10 @@ func bigEndian(v uint16) uint16 {
 	return binary.NativeEndian.Uint16(b[:])
 }
 
-// ringBlock is the size of the ring's blocks: the kernel hands over one when
-// it is full or Wait is over.
-const ringBlock = 1 << 20
+// ringBlock is the size of the ring's blocks. The kernel hands over one when it
+// is full or Wait is over, however little is in it: many small ones bridge more
+// time in which nobody reads, 5 s by default. A packet must fit into one.
+const ringBlock = 256 << 10
 
 func (s *Source) mapRing() error {
 	if err := unix.SetsockoptInt(s.fd, unix.SOL_PACKET, unix.PACKET_VERSION, unix.TPACKET_V3); err != nil {

@@ -452,7 +452,7 @@ func TestLiveOverload(t *testing.T) {
 		}
 	}
 	if !strings.Contains(c.out.String(), "CAP005") {
-		t.Error("64 MiB went through 4 MiB, and nothing was dropped")
+		t.Error("64 MiB went through 1 MiB, and nothing was dropped")
 	}
 	if err := <-copied; err != nil {
 		t.Fatal(err)
