@@ -80,7 +80,8 @@ type Connection struct {
 // the latest packets may not, it is traced from the first that is left. The
 // caller knows its number.
 func TraceOnly(src capture.Source, c Connection, opts Options) (*Trace, error) {
-	opts.Workers, opts.All, opts.Monitor, opts.Groups = 1, true, nil, nil
+	opts.Workers, opts.All = 1, true
+	opts.Monitor, opts.Stream, opts.Groups = nil, nil, nil
 	opts.Rules = slices.DeleteFunc(slices.Clone(opts.Rules), func(r *rules.Rule) bool { return r.Group != nil || r.Capture != nil })
 	t := &tracer{want: -1, from: c.ID, redact: &opts}
 	opts.watch = t.head

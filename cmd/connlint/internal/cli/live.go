@@ -23,6 +23,7 @@ import (
 	"github.com/connlint/connlint/capture/filter"
 	"github.com/connlint/connlint/capture/live"
 	"github.com/connlint/connlint/cmd/connlint/internal/report"
+	"github.com/connlint/connlint/cmd/connlint/internal/tui"
 	"github.com/connlint/connlint/rules/runner"
 )
 
@@ -169,6 +170,7 @@ type session struct {
 	tap   *tap
 	opts  runner.Options
 	owner *live.Account // that the process has become, nil if it stayed
+	shown *tui.Tap      // around tap, where the terminal's screen shows it
 }
 
 // openSession opens the capture. After that the process is no longer root's.
@@ -276,7 +278,8 @@ func (a *app) liveCommand() *cobra.Command {
 		GroupID: groupCheck, DisableFlagsInUseLine: true,
 		Long: `live captures on a network interface and writes each finding as soon as it is
 certain: at once, at the end of its connection, or of a window of time where only
-many connections together show it. Ctrl-C, --duration or --count ends it.
+many connections together show it. Ctrl-C, --duration or --count ends it. On a
+terminal, and without --format, it shows a screen to look around in: ? there helps.
 
 It needs the right to capture and nothing else; started by sudo, it goes on as you
 once the interface is open. To do without sudo, on Linux:
@@ -341,8 +344,14 @@ func (a *app) live(cmd *cobra.Command, f *liveFlags) error {
 	}
 	s.opts.Stream = &runner.Stream{Finding: lines.write, Window: f.window, IdleTimeout: f.idle,
 		Clock: func() int64 { return time.Now().UnixNano() }}
-	if f.metrics != "" {
+	lines.silent = a.OutTTY && a.InTTY && a.Env("TERM") != "dumb" && !cmd.Flags().Changed("format")
+	switch {
+	case lines.silent:
+		s.opts.Monitor = runner.NewMonitor(runner.MonitorOptions{Live: true})
+	case f.metrics != "":
 		s.opts.Monitor = runner.NewMonitor(runner.MonitorOptions{Live: true, Conns: 1, Findings: 1})
+	}
+	if f.metrics != "" {
 		m := newMetrics(s, int(f.top))
 		lines.found = m.found
 		stop, err := m.serve(f.metrics)
@@ -351,11 +360,12 @@ func (a *app) live(cmd *cobra.Command, f *liveFlags) error {
 		}
 		defer stop()
 	}
-	if !f.quiet {
+	if !f.quiet && !lines.silent {
 		fmt.Fprintf(a.Err, "connlint: capturing on %s; Ctrl-C ends it\n", report.Text(s.src.Info().Name))
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
+	signals := ctx
 	if f.duration > 0 {
 		ctx, cancel = context.WithTimeout(ctx, f.duration)
 		defer cancel()
@@ -372,6 +382,16 @@ func (a *app) live(cmd *cobra.Command, f *liveFlags) error {
 		case <-over:
 		}
 	})
+	var lookErr error
+	if lines.silent {
+		feed := tui.Feed{Title: s.src.Info().Name, Version: thisBuild().Version, Live: true, Color: a.color(f.color.value),
+			Tap: tui.NewTap(s.tap, keptBytes), Monitor: s.opts.Monitor, Options: s.opts}
+		s.shown = feed.Tap
+		wait.Go(func() {
+			defer s.src.Stop()
+			lookErr = show(signals, feed)
+		})
+	}
 	r := s.run(over, &wait)
 
 	// The findings themselves are written: what is left is what they came to.
@@ -384,13 +404,17 @@ func (a *app) live(cmd *cobra.Command, f *liveFlags) error {
 		failed = append(failed, report.Write(a.Out, "text", r, style))
 	}
 	a.status = r.Status
-	return errors.Join(append(failed, lines.failed(), s.job.write(r))...)
+	return errors.Join(append(failed, lookErr, lines.failed(), s.job.write(r))...)
 }
 
 // run judges the capture until it is stopped, then sends home who waits to stop
 // it, closes it, and returns what is to be reported.
 func (s *session) run(over chan struct{}, wait *sync.WaitGroup) *report.Report {
-	res := runner.Run(s.tap, s.opts)
+	src := capture.Source(s.tap)
+	if s.shown != nil {
+		src = s.shown
+	}
+	res := runner.Run(src, s.opts)
 	close(over)
 	wait.Wait()
 	if s.tap.save != nil {
@@ -415,6 +439,7 @@ type lineWriter struct {
 	style  report.Style
 	found  func(*runner.Finding) // may be nil
 	known  func(string) bool     // the baseline, may be nil
+	silent bool                  // somebody looks at the terminal's screen instead
 
 	mu    sync.Mutex
 	err   error
@@ -427,6 +452,9 @@ func (w *lineWriter) write(f *runner.Finding) {
 	}
 	if w.found != nil {
 		w.found(f)
+	}
+	if w.silent {
+		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

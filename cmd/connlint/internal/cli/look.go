@@ -67,10 +67,7 @@ func (j *job) look(paths []string) error {
 		r.Captures = append(r.Captures, result)
 		r.Unread = unread(r.Unread, result.File, result.Err)
 	})
-	screen, err := tcell.NewScreen()
-	if err == nil {
-		err = tui.Run(context.Background(), screen, feed)
-	}
+	err = show(context.Background(), feed)
 	feed.Tap.Stop()
 	reading.Wait()
 	err = errors.Join(err, src.Close())
@@ -83,4 +80,13 @@ func (j *job) look(paths []string) error {
 		j.complain(u.Err)
 	}
 	return err
+}
+
+// show shows feed on the terminal's screen until the user quits or ctx ends.
+func show(ctx context.Context, feed tui.Feed) error {
+	screen, err := tcell.NewScreen()
+	if err != nil {
+		return fmt.Errorf("terminal: %w", err)
+	}
+	return tui.Run(ctx, screen, feed)
 }
