@@ -330,6 +330,9 @@ func Record[S any](s *State, p *Pool, conn *reassembly.Conn[S], why reassembly.C
 			FirstData: s.firstData[d].full(conn.ID), LastData: s.lastData[d].full(conn.ID),
 			Bytes: s.bytes[d], Segments: int64(s.segments[d]), Retransmits: int64(s.retrans[d]),
 			LegRTT: time.Duration(st.MinRTT), MSS: int(st.MSS), Nxt: st.Max, Acked: st.Acked}
+		if !st.Acknowledged(st.Acked) {
+			e.Acked = st.ISN
+		}
 		if end != nil {
 			e.FIN, e.FINAcked = end.fin[d].full(conn.ID), end.finAcked[d].full(conn.ID)
 			e.RST, e.RSTs = end.rst[d].full(conn.ID), int(end.rsts[d])
@@ -337,6 +340,11 @@ func Record[S any](s *State, p *Pool, conn *reassembly.Conn[S], why reassembly.C
 	}
 	if c.oneSidedHandshake() {
 		c.Missing |= OneDirection
+	}
+	for side := range c.End {
+		if c.endNotSeen(side, &conn.Streams[wire.Dir(side)^cd], live) {
+			c.Missing |= Gap
+		}
 	}
 	c.First = c.firstToEnd()
 	c.Outcome = c.outcome(why, live)
@@ -352,6 +360,18 @@ func (c *Conn) oneSidedHandshake() bool {
 		}
 	}
 	return false
+}
+
+// endNotSeen reports whether the other side acknowledged what the capture lacks
+// of this side's last bytes: perhaps its FIN. While the connection lives they
+// may still come.
+func (c *Conn) endNotSeen(side int, st *reassembly.Stream, live bool) bool {
+	e, rst := &c.End[side], &c.End[1-side].RST
+	if e.FIN.Seen() || e.Segments == 0 {
+		return false
+	}
+	after := st.Nxt.Add(1)
+	return !live && st.Acknowledged(after) || rst.Seen() && rst.HasAck && after.LessEq(rst.Ack) && rst.Ack.LessEq(e.Nxt.Add(1))
 }
 
 // firstToEnd returns the side that ended the connection first: that whose FIN

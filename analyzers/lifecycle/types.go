@@ -70,7 +70,8 @@ type End struct {
 	LegRTT              time.Duration // smallest time from the capture point to this side and back, -1 if unknown
 	MSS                 int           // as this side's SYN offered, 0 if unknown
 	Nxt                 wire.Seq      // after the last byte (SYN and FIN counted) this side sent
-	// Acked is the highest acknowledgement of this side's bytes seen.
+	// Acked is the highest acknowledgement of this side's bytes seen, ISN if
+	// there was none.
 	Acked wire.Seq
 }
 

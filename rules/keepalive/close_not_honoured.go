@@ -45,7 +45,7 @@ func notHonoured(p *rules.Pass, c *lifecycle.Conn) {
 	switch {
 	case x.RespEnd.Frame == 0 || !x.RespBits.Has(http1.ConnClose) || x.Framing == http1.UntilClose || x.Framing == http1.Switched,
 		c.Protocol != http1.HTTP1, c.Missing&lifecycle.OneDirection != 0, sv.Acked.Less(x.RespEnd.Seq),
-		sv.Nxt.Less(sv.Acked): // a FIN that was not captured
+		sv.Nxt.Less(sv.Acked), cl.Nxt.Less(cl.Acked): // a FIN that was not captured
 		return
 	}
 	limit := p.Config.CloseHonouredWithin
