@@ -29,7 +29,7 @@ type Spans struct {
 	List  accum.SmallestN[Span]
 	N     int64
 	Proxy bool // the client shows itself a proxy
-	Cut   bool // heads are cut: it may have shown that there
+	Cut   bool // heads are cut or not captured: it may have shown that there
 }
 
 // spanning is the aggregate that keeps when a pair's connections were open.
@@ -42,7 +42,7 @@ func (spanning) Key(c *lifecycle.Conn) (Pair, bool) { return pairOf(c), c.Client
 func (spanning) Add(a Spans, c *lifecycle.Conn) Spans {
 	a.N++
 	a.Proxy = a.Proxy || c.LastExchange.RespEnd.Frame != 0 && c.LastExchange.ReqBits.Any(http1.HasVia|http1.HasForwarded)
-	a.Cut = a.Cut || c.Missing&lifecycle.SnapCut != 0
+	a.Cut = a.Cut || c.Missing&(lifecycle.SnapCut|lifecycle.OneDirection) != 0
 	s := Span{Open: c.Start, Close: closed(c), Frame: c.ID}
 	if syn := &c.End[http1.Client].SYN; syn.Seen() {
 		s.Open, s.Frame = syn.Time, syn.Frame
@@ -66,6 +66,9 @@ func idleSince(c *lifecycle.Conn) int64 {
 	cl, sv := &c.End[http1.Client], &c.End[http1.Server]
 	if closed(c) != 0 || cl.FIN.Seen() || sv.FIN.Seen() || c.LostCount > 0 {
 		return 0
+	}
+	if cl.Nxt.Less(cl.Acked) || sv.Nxt.Less(sv.Acked) {
+		return 0 // what is acknowledged but was not captured may be a FIN
 	}
 	x := &c.LastExchange
 	switch {
