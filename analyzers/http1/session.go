@@ -495,6 +495,10 @@ func (s *Session) flushJunk(e *Env, side Side) {
 		return
 	}
 	b := d.buf.b
+	if side == Client && bytes.HasPrefix(b, []byte(preface)) && s.tail != nil && s.tail.Req.Bits.Has(HasHTTP2Settings) {
+		s.become(e, HTTP2) // the server agreed, where the capture does not show it
+		return
+	}
 	if i := bytes.IndexByte(b, '\n'); i >= 0 {
 		b = b[:i]
 	}
