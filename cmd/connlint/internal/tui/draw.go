@@ -194,6 +194,8 @@ func (c canvas) tabs(m *Model) {
 		say = "servers, " + say
 	case m.View == servers:
 		say = "pairs, " + say
+	case m.View == connections && m.latestOnly():
+		say = "the " + rules.Count(int64(t.total)) + " used last, " + say
 	}
 	if t.filter != "" {
 		say = fmt.Sprintf("%s of %s match %s · ", rules.Count(int64(len(t.rows))), rules.Count(int64(t.total)), report.Text(t.filter)) + say
@@ -243,9 +245,14 @@ func (c canvas) cell(col placed, y int, st style, s string) {
 	c.text(x, y, col.width, st, s)
 }
 
+// latestOnly reports whether there were more connections than are described.
+func (m *Model) latestOnly() bool { return int64(m.tables[connections].total) < m.Snap.Total.Conns }
+
 // nothing says why a table is empty.
 func (m *Model) nothing() string {
 	switch {
+	case m.tables[m.View].filter != "" && m.View == connections && m.latestOnly():
+		return "none of the " + rules.Count(int64(m.tables[connections].total)) + " connections used last matches the filter; Esc takes it off"
 	case m.tables[m.View].filter != "" && m.tables[m.View].total > 0:
 		return "nothing matches the filter; Esc takes it off"
 	case m.Stats.Packets == 0 && m.Live && m.Snap.Result == nil:

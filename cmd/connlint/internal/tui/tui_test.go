@@ -582,6 +582,16 @@ func TestManyFindings(t *testing.T) {
 	}
 }
 
+func TestLatestOnly(t *testing.T) {
+	f := feed(t, traffic)
+	u := sit(t, f, 100, 24)
+	snap := f.Monitor.Snapshot()
+	snap.Total.Conns = 1_000_000
+	u.do(SnapMsg{snap, Stats{At: time.Unix(101, 0)}})
+	u.press("3").sees("3 Connections 1,000,000", "the 6 used last, by latest")
+	u.press("/nowhere<enter>").sees("none of the 6 connections used last matches")
+}
+
 func TestTap(t *testing.T) {
 	s, err := script.Parse("x", traffic)
 	if err != nil {

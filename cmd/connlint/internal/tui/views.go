@@ -243,9 +243,12 @@ func btoi(b bool) int {
 	return 0
 }
 
+// over reports whether a connection ended before the capture did.
+func over(c *runner.ConnRow) bool { return c.Closed && c.Outcome != lifecycle.StillOpen }
+
 // state names what a connection is doing.
 func state(c *runner.ConnRow) string {
-	if c.Closed && c.Outcome != lifecycle.StillOpen {
+	if over(c) {
 		return [...]string{lifecycle.Finished: "closed", lifecycle.HalfClosed: "half closed", lifecycle.Reset: "reset", lifecycle.Refused: "refused",
 			lifecycle.NoAnswer: "no answer", lifecycle.Evicted: "forgotten", lifecycle.Replaced: "replaced"}[c.Outcome]
 	}
@@ -314,6 +317,15 @@ func (m *Model) columns(v view) []column {
 			}
 			return r.finding.Rule
 		}
+		server := column{name: "server", width: 24, from: 130, cell: func(_ *Model, r *row) (string, style) {
+			if !r.finding.Server.IsValid() {
+				return "", plain
+			}
+			return r.finding.Server.String(), plain
+		}}
+		if m.ByRule {
+			server.from = 1 << 30 // a rule has many
+		}
 		return []column{
 			{name: "severity", width: 8, sort: 2, cell: func(_ *Model, r *row) (string, style) {
 				return r.sum.severity.String(), severityStyle(r.sum.severity)
@@ -329,12 +341,7 @@ func (m *Model) columns(v view) []column {
 			{name: "times", width: 7, right: true, from: 60, sort: 3, cell: func(_ *Model, r *row) (string, style) { return "×" + rules.Count(r.sum.times), plain }},
 			{name: "conns", width: 7, right: true, from: 100, sort: 4, cell: number(func(r *row) int64 { return r.sum.conns })},
 			{name: "frame", width: 9, right: true, from: 140, sort: 5, cell: number(func(r *row) int64 { return r.sum.line })},
-			{name: "server", width: 24, from: 130, cell: func(_ *Model, r *row) (string, style) {
-				if r.finding == nil || !r.finding.Server.IsValid() {
-					return "", plain
-				}
-				return r.finding.Server.String(), plain
-			}},
+			server,
 			what,
 		}
 	case servers:
@@ -391,14 +398,14 @@ func (m *Model) columns(v view) []column {
 			return s, plain
 		}},
 		{name: "age", width: 7, right: true, from: 60, sort: 2, cell: func(m *Model, r *row) (string, style) {
-			end := r.conn.Last
-			if !r.conn.Closed {
-				end = m.now()
+			end := m.now()
+			if over(r.conn) {
+				end = r.conn.Last
 			}
 			return duration(end - r.conn.Start), plain
 		}},
 		{name: "idle", width: 7, right: true, from: 68, sort: 3, cell: func(m *Model, r *row) (string, style) {
-			if r.conn.Closed && r.conn.Outcome != lifecycle.StillOpen {
+			if over(r.conn) {
 				return "–", faint
 			}
 			return duration(m.now() - r.conn.Last), plain
