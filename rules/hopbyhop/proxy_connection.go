@@ -38,8 +38,8 @@ var ProxyConnection = &rules.Rule{
 }
 
 func proxyConnection(p *rules.Pass, h *http1.Head, m *http1.Message, t *http1.Transaction) {
-	if h.Side == http1.Server || !m.Bits.Has(http1.HasProxyConnection) || originForm(h.Target) && proxied(m.Bits) {
-		return
+	if h.Side == http1.Server || !m.Bits.Has(http1.HasProxyConnection) || originForm(h.Target) && (proxied(m.Bits) || m.Bits.Any(http1.Cut|http1.Truncated)) {
+		return // a proxy's leak, or perhaps: the rest of the head would tell
 	}
 	sev := rules.Warning
 	if t != nil && t.Method == http1.CONNECT {
