@@ -32,7 +32,14 @@ func web(c *lifecycle.Conn) bool {
 // not.
 func closed(c *lifecycle.Conn) int64 {
 	switch c.Outcome {
-	case lifecycle.StillOpen, lifecycle.HalfClosed, lifecycle.Evicted:
+	case lifecycle.StillOpen:
+		for i := range c.End {
+			if e := &c.End[i]; e.Acked == e.Nxt.Add(1) {
+				return c.Last // one byte that was not captured is acknowledged: its FIN
+			}
+		}
+		return 0
+	case lifecycle.HalfClosed, lifecycle.Evicted:
 		return 0
 	}
 	if e := ending(&c.End[c.First]); e.Seen() {

@@ -67,9 +67,6 @@ func idleSince(c *lifecycle.Conn) int64 {
 	if closed(c) != 0 || cl.FIN.Seen() || sv.FIN.Seen() || c.LostCount > 0 {
 		return 0
 	}
-	if cl.Nxt.Less(cl.Acked) || sv.Nxt.Less(sv.Acked) {
-		return 0 // what is acknowledged but was not captured may be a FIN
-	}
 	x := &c.LastExchange
 	switch {
 	case c.Protocol == http1.TLS:
