@@ -108,6 +108,9 @@ func (t *State) Segment(streams *[2]reassembly.Stream, d wire.Dir, s *reassembly
 		if s.Time-x.first.time < int64(minWait) {
 			break
 		}
+		if k&reassembly.AckedUnseen != 0 {
+			break // the other side spoke, though the capture lacks it
+		}
 		*st = Stall{First: x.first.mark(), Ack: x.ack.mark(), Next: http1.Mark{Time: s.Time, Frame: s.Frame, Seq: s.Seq, Ack: s.Ack},
 			FirstLen: int(x.firstLen), NextLen: s.Len, MSS: mss,
 			AckDelay: time.Duration(x.ack.time - x.first.time - max(sy.MinRTT, 0)),
