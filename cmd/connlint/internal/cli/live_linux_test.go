@@ -71,10 +71,17 @@ func newNetwork(t *testing.T) *network {
 	return n
 }
 
-// inside runs f on a thread of its own in the namespace. Sockets that it opens
-// belong there for good.
+// inside runs f as enter does, and ends the test if it fails.
 func (n *network) inside(f func() error) {
 	n.t.Helper()
+	if err := n.enter(f); err != nil {
+		n.t.Fatal(err)
+	}
+}
+
+// enter runs f on a thread of its own in the namespace. Sockets that it opens
+// belong there for good.
+func (n *network) enter(f func() error) error {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
@@ -86,9 +93,7 @@ func (n *network) inside(f func() error) {
 		}
 		done <- f()
 	}()
-	if err := <-done; err != nil {
-		n.t.Fatal(err)
-	}
+	return <-done
 }
 
 // safe is a buffer that one writes while others look at it.
@@ -121,7 +126,12 @@ func (n *network) start(args ...string) *command {
 	n.t.Helper()
 	c := &command{t: n.t, status: make(chan int, 1)}
 	s := Streams{In: strings.NewReader(""), Out: &c.out, Err: &c.errs, Env: func(string) string { return "" }}
-	go n.inside(func() error { c.status <- Main(args, s); return nil })
+	go func() {
+		if err := n.enter(func() error { c.status <- Main(args, s); return nil }); err != nil {
+			n.t.Error(err)
+			c.status <- -1
+		}
+	}()
 	for end := time.Now().Add(20 * time.Second); !strings.Contains(c.errs.String(), "capturing on"); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) || len(c.status) > 0 {
 			n.t.Fatalf("%v does not begin: %s", args, c.errs.String())

@@ -53,7 +53,7 @@ Exit status: the command's if it failed; else as that of check: 0 nothing at or 
   connlint run -i any --write suite.pcapng -- npm test`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return errors.New("run needs a command, as in: connlint run -- go test ./...")
+				return errors.New("run needs a command after --, as in connlint run -- make test")
 			}
 			return a.run(cmd, &f, args)
 		},

@@ -82,7 +82,6 @@ type doc struct {
 	conn  runner.Connection
 	trace *runner.Trace // of a ladder, nil while it is read
 	rule  *rules.Rule   // of an explanation
-	at    int           // of the rule in the list
 }
 
 // Prompt is a line being typed.
