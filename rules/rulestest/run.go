@@ -24,6 +24,12 @@ import (
 // give the same.
 func Run(t *testing.T, rule *rules.Rule, pattern string) {
 	t.Helper()
+	Together(t, pattern, runner.Options{Rules: []*rules.Rule{rule}})
+}
+
+// Together is Run for several rules at once, with an order of precedence.
+func Together(t *testing.T, pattern string, opts runner.Options) {
+	t.Helper()
 	files, err := filepath.Glob(pattern)
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scripts match %s: %v", pattern, err)
@@ -38,7 +44,7 @@ func Run(t *testing.T, rule *rules.Rule, pattern string) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			Script(t, s, runner.Options{Rules: []*rules.Rule{rule}})
+			Script(t, s, opts)
 		})
 	}
 }

@@ -2,8 +2,6 @@ package shutdown_test
 
 import (
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -12,7 +10,6 @@ import (
 
 	"github.com/connlint/connlint/analyzers/http1"
 	"github.com/connlint/connlint/analyzers/lifecycle"
-	"github.com/connlint/connlint/capture/script"
 	"github.com/connlint/connlint/rules"
 	"github.com/connlint/connlint/rules/catalog"
 	"github.com/connlint/connlint/rules/rulestest"
@@ -50,23 +47,8 @@ func TestPrecedenceOfAll(t *testing.T) {
 }
 
 func precedence(t *testing.T, dir string, list []*rules.Rule) {
-	files, err := filepath.Glob("testdata/" + dir + "/*.pkt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no scripts: ", err)
-	}
-	for _, file := range files {
-		t.Run(filepath.Base(file), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			s, err := script.Parse(file, string(text))
-			if err != nil {
-				t.Fatal(err)
-			}
-			rulestest.Script(t, s, runner.Options{Precedence: catalog.Precedence(), Rules: list})
-		})
-	}
+	t.Helper()
+	rulestest.Together(t, "testdata/"+dir+"/*.pkt", runner.Options{Rules: list, Precedence: catalog.Precedence()})
 }
 
 func TestDrainLaws(t *testing.T) {
