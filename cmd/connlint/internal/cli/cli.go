@@ -112,7 +112,7 @@ func (a *app) root() *cobra.Command {
 		&cobra.Group{ID: groupRules, Title: "Know the rules:"},
 		&cobra.Group{ID: groupOther, Title: "More:"},
 	)
-	root.AddCommand(a.checkCommand(), a.statsCommand(), a.liveCommand(), a.runCommand(), a.baselineCommand(), a.showCommand(), a.whyCommand(), a.rulesCommand(), a.explainCommand(), a.configCommand(), a.manCommand(), a.completionCommand(), a.versionCommand())
+	root.AddCommand(a.checkCommand(), a.statsCommand(), a.reportCommand(), a.liveCommand(), a.runCommand(), a.baselineCommand(), a.showCommand(), a.whyCommand(), a.rulesCommand(), a.explainCommand(), a.configCommand(), a.manCommand(), a.completionCommand(), a.versionCommand())
 	root.SetHelpCommand(a.helpCommand())
 	return root
 }
