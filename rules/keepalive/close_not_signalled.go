@@ -69,7 +69,7 @@ func rightAfter(c *lifecycle.Conn, limit time.Duration) bool {
 }
 
 func unsignalled(p *rules.Pass, c *lifecycle.Conn) {
-	if c.Missing&lifecycle.OneDirection != 0 || !rightAfter(c, p.Config.KeepAliveRightAfter) {
+	if c.Missing&(lifecycle.OneDirection|lifecycle.Gap) != 0 || !rightAfter(c, p.Config.KeepAliveRightAfter) {
 		return
 	}
 	x, fin := &c.LastExchange, &c.End[http1.Server].FIN
