@@ -112,12 +112,16 @@ func Write(w io.Writer, r *Report) error {
 	if err != nil {
 		return err
 	}
-	p := page{Version: r.Version, Title: title(r), Summary: summary(r)}
+	usage := make([][]reuse.Stats, len(r.Captures)) // the model behind it takes its time
+	for i := range r.Captures {
+		usage[i] = r.Captures[i].stats()
+	}
+	p := page{Version: r.Version, Title: title(r), Summary: summary(r, usage)}
 	p.Style = template.HTML("<style>" + style + "</style>")
 	p.Script = template.HTML("<script>" + script + "</script>")
 	p.Policy = template.HTML(`<meta http-equiv="Content-Security-Policy" content="` + policy() + `">`)
 	p.findings(r)
-	p.pairs(r)
+	p.pairs(r, usage)
 	p.notes(r)
 	var b bytes.Buffer
 	if err := t.Execute(&b, &p); err != nil {
@@ -148,11 +152,11 @@ func title(r *Report) string {
 func base(file string) string { return path.Base(strings.ReplaceAll(file, `\`, "/")) }
 
 // summary says in words what was found, the most important first.
-func summary(r *Report) []string {
+func summary(r *Report, usage [][]reuse.Stats) []string {
 	var all, costly []runner.Finding
 	var bySeverity [rules.Error + 1]int
 	var conns, requests, avoidable, pairs, saved int64
-	for _, c := range r.Captures {
+	for i, c := range r.Captures {
 		for _, f := range c.Findings {
 			if f.Suppressed == 0 {
 				all = append(all, f)
@@ -162,7 +166,7 @@ func summary(r *Report) []string {
 				}
 			}
 		}
-		for _, s := range c.stats() {
+		for _, s := range usage[i] {
 			pairs++
 			conns += s.Connections
 			requests += s.Transactions
@@ -189,7 +193,7 @@ func summary(r *Report) []string {
 		s := fmt.Sprintf("%s carried %s between %s of client and server.", count(conns, "connection"), count(requests, "request"), count(pairs, "pair"))
 		switch {
 		case avoidable > 0:
-			s += fmt.Sprintf(" %s need not have been opened; using idle ones again would have saved about %s.", rules.Count(avoidable), duration(saved))
+			s += fmt.Sprintf(" %s need not have been opened; with idle ones used again the same work would have ended about %s sooner.", rules.Count(avoidable), duration(saved))
 		case requests > 0:
 			s += " None of them could have been avoided."
 		}
@@ -282,7 +286,7 @@ func filter(frames []uint64) string {
 	return "frame.number in {" + strings.Join(parts, ",") + "}"
 }
 
-func (p *page) pairs(r *Report) {
+func (p *page) pairs(r *Report, usage [][]reuse.Stats) {
 	hidden, figured := 0, 0
 	for i := range r.Captures {
 		c := &r.Captures[i]
@@ -292,7 +296,7 @@ func (p *page) pairs(r *Report) {
 			records = rules.ValuesOf[*rules.UsageFact, reuse.Pair, reuse.Record](c.Groups[0])
 			stalls = rules.ValuesOf[*rules.StallFact, reuse.Pair, Stalls](c.Groups[1])
 		}
-		for _, s := range c.stats() {
+		for _, s := range usage[i] {
 			if len(p.Pairs) >= maxPairs {
 				hidden++
 				continue
