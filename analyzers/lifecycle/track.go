@@ -406,7 +406,7 @@ func (c *Conn) outcome(why reassembly.CloseReason, live bool) Outcome {
 	cl, sv := &c.End[http1.Client], &c.End[http1.Server]
 	switch {
 	case cl.RST.Seen() || sv.RST.Seen():
-		if cl.SYN.Seen() && !sv.SYN.Seen() && sv.RST.Seen() && sv.Bytes == 0 {
+		if cl.SYN.Seen() && !sv.SYN.Seen() && sv.RST.Seen() && sv.Bytes == 0 && cl.Segments == int64(cl.SYNs) {
 			return Refused
 		}
 		return Reset

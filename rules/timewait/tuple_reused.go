@@ -105,7 +105,7 @@ func (g Comebacks) Add(a Reuses, c *lifecycle.Conn) Reuses {
 	switch {
 	case c.Outcome == lifecycle.Refused:
 		r.How = "refused"
-	case sv.Segments > 0 && !sv.SYN.Seen():
+	case sv.Segments > 0 && !sv.SYN.Seen() && sv.Bytes+c.End[http1.Client].Bytes == 0: // else the capture lacks the SYN-ACK
 		r.How = "answered by an old acknowledgement"
 	case c.End[http1.Client].SYNs > 1:
 		r.How = "repeated"
