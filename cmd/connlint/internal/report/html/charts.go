@@ -30,7 +30,7 @@ const (
 // beforeAfter compares what was seen with what reuse would have made of it.
 func beforeAfter(s *reuse.Stats) Figure {
 	label := fmt.Sprintf("as captured %s, with reuse %s", duration(int64(s.Observed)), duration(int64(s.Estimated)))
-	d := draw(fullW, 64, label)
+	d := draw(64, label)
 	most := float64(max(s.Observed, s.Estimated, 1))
 	for i, b := range []struct {
 		class, name string
@@ -73,7 +73,7 @@ func histogram(links *accum.BottomK[reuse.Link]) (Figure, bool) {
 		}
 	}
 	row := 22
-	d := draw(fullW, 12+row*(last+1), "connections by requests carried: "+strings.Join(read, ", "))
+	d := draw(12+row*(last+1), "connections by requests carried: "+strings.Join(read, ", "))
 	for k, n := range bins[:last+1] {
 		y := float64(6 + row*k)
 		d.text("end", plotX-8, y+14, spelled(k, len(bins)-1), 20)
@@ -131,7 +131,7 @@ func timeline(r *reuse.Record, stalls Stalls, end int64) (Figure, bool) {
 		return plotX + plotW*min(1, max(0, float64(t-first)/float64(max(last-first, 1))))
 	}
 	row := 15
-	d := draw(fullW, 34+row*len(rows), fmt.Sprintf("timeline of %s over %s: when each was set up, busy and idle", count(len(rows), "connection"), duration(last-first)))
+	d := draw(34+row*len(rows), fmt.Sprintf("timeline of %s over %s: when each was set up, busy and idle", count(len(rows), "connection"), duration(last-first)))
 	foot := float64(18 + row*len(rows))
 	for k := range 5 {
 		t := first + (last-first)*int64(k)/4
@@ -212,7 +212,7 @@ func overTime(s *runner.Series, ports int) (Figure, bool) {
 		top = max(top, int64(ports)*11/10)
 	}
 	const h = 180.0
-	d := draw(fullW, int(h)+34, fmt.Sprintf("over %s: at most %s open, %s idle, %s in TIME_WAIT, of %s", duration(s.Width*int64(n)), rules.Count(peak(s.Open)),
+	d := draw(int(h)+34, fmt.Sprintf("over %s: at most %s open, %s idle, %s in TIME_WAIT, of %s", duration(s.Width*int64(n)), rules.Count(peak(s.Open)),
 		rules.Count(peak(s.Idle)), rules.Count(peak(s.TimeWait)), count(ports, "port")))
 	x := func(i int) float64 { return plotX + plotW*float64(i)/float64(n) }
 	y := func(v int64) float64 { return 8 + h*(1-float64(v)/float64(top)) }

@@ -45,7 +45,7 @@ func Ladder(t *runner.Trace, frames []uint64) *Figure {
 	}
 	show := shown(t.Rows, named)
 	client, server := t.Conn.Client, t.Conn.Server
-	d := draw(960, 36+stepY*len(show), fmt.Sprintf("segments between client %v and server %v; the capture holds them as text", client, server))
+	d := draw(36+stepY*len(show), fmt.Sprintf("segments between client %v and server %v; the capture holds them as text", client, server))
 	d.text("dim end", 78, 16, "seconds", 10)
 	d.text("dim end", 140, 16, "frame", 10)
 	d.text("mid", clientX, 16, "client", 10)
@@ -62,7 +62,7 @@ func Ladder(t *runner.Trace, frames []uint64) *Figure {
 		}
 		r := &t.Rows[k]
 		if named[r.Frame] {
-			d.rect("hit", 0, y-15, 960, stepY-2, "")
+			d.rect("hit", 0, y-15, fullW, stepY-2, "")
 		}
 		d.text("end", 78, y, fmt.Sprintf("%.6f", float64(r.Time-t.Rows[0].Time)/1e9), 20)
 		class := "end"

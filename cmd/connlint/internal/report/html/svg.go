@@ -10,14 +10,15 @@ import (
 // drawing is an SVG in the making. It has no style attributes: the page's
 // policy forbids them, and classes follow light and dark.
 type drawing struct {
-	b    strings.Builder
-	w, h int
+	b strings.Builder
+	h int
 }
 
-// draw begins a drawing of w by h units that is read out as label.
-func draw(w, h int, label string) *drawing {
-	d := &drawing{w: w, h: h}
-	fmt.Fprintf(&d.b, `<svg viewBox="0 0 %d %d" role="img" aria-label="%s">`, w, h, escape(label))
+// draw begins a drawing of the page's width, h units high, that is read out
+// as label.
+func draw(h int, label string) *drawing {
+	d := &drawing{h: h}
+	fmt.Fprintf(&d.b, `<svg viewBox="0 0 %d %d" role="img" aria-label="%s">`, fullW, h, escape(label))
 	return d
 }
 
