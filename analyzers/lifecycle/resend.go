@@ -20,35 +20,14 @@ type span struct {
 	n        int32
 }
 
-func (p *Pool) getResend() uint32 {
-	if n := len(p.spareResends); n > 0 {
-		i := p.spareResends[n-1]
-		p.spareResends = p.spareResends[:n-1]
-		return i
-	}
-	if len(p.resends) == 0 {
-		p.resends = make([]resend, 1, 64)
-	}
-	p.resends = append(p.resends, resend{})
-	return uint32(len(p.resends) - 1)
-}
-
-func (s *State) dropResend(p *Pool) {
-	if s.resend != 0 {
-		p.resends[s.resend] = resend{}
-		p.spareResends = append(p.spareResends, s.resend)
-		s.resend = 0
-	}
-}
-
 // again follows what is sent again. What is acknowledged within MinIdle is
 // everyday loss, and forgotten.
 func (s *State) again(p *Pool, d wire.Dir, seg *reassembly.Segment, k reassembly.Kind) {
 	if k&reassembly.Retransmission != 0 && seg.Len > 0 && seg.Flags&wire.SYN == 0 {
 		if s.resend == 0 {
-			s.resend = p.getResend()
+			s.resend = p.resends.get()
 		}
-		r := &p.resends[s.resend]
+		r := p.resends.at(s.resend)
 		if r.cur.n == 0 {
 			r.cur.from, r.end, r.dir = seg.Time, seg.Seq.Add(1), d
 			if m := &s.lastData[d]; m.frame != 0 {
@@ -64,7 +43,7 @@ func (s *State) again(p *Pool, d wire.Dir, seg *reassembly.Segment, k reassembly
 	if s.resend == 0 {
 		return
 	}
-	r := &p.resends[s.resend]
+	r := p.resends.at(s.resend)
 	if r.cur.n == 0 || d == r.dir || seg.Flags&(wire.ACK|wire.RST) != wire.ACK || seg.Ack.Less(r.end) {
 		return
 	}
@@ -73,7 +52,7 @@ func (s *State) again(p *Pool, d wire.Dir, seg *reassembly.Segment, k reassembly
 		r.longest = r.cur
 	}
 	if r.cur = (span{}); r.longest.n == 0 {
-		s.dropResend(p)
+		p.resends.drop(&s.resend)
 	}
 }
 

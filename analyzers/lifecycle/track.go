@@ -73,41 +73,46 @@ type afterIdle struct {
 
 // Pool keeps what few of one goroutine's connections need.
 type Pool struct {
-	list  []closing
-	free  []uint32
-	idle  []afterIdle
-	spare []uint32
-
-	resends      []resend
-	spareResends []uint32
+	closings slots[closing]
+	idles    slots[afterIdle]
+	resends  slots[resend]
 
 	stray map[uint64]Unsolicited // by first frame of the connection
 }
 
-func (p *Pool) getIdle() uint32 {
-	if n := len(p.spare); n > 0 {
-		i := p.spare[n-1]
-		p.spare = p.spare[:n-1]
-		return i
-	}
-	if len(p.idle) == 0 {
-		p.idle = make([]afterIdle, 1, 64)
-	}
-	p.idle = append(p.idle, afterIdle{})
-	return uint32(len(p.idle) - 1)
+// slots holds values by index, so that a connection keeps four bytes for what
+// it rarely has. Index 0 stands for none.
+type slots[T any] struct {
+	list []T
+	free []uint32
 }
 
-func (p *Pool) get() uint32 {
-	if n := len(p.free); n > 0 {
-		i := p.free[n-1]
-		p.free = p.free[:n-1]
+// get returns the index of a zero value.
+func (s *slots[T]) get() uint32 {
+	if n := len(s.free); n > 0 {
+		i := s.free[n-1]
+		s.free = s.free[:n-1]
 		return i
 	}
-	if len(p.list) == 0 {
-		p.list = make([]closing, 1, 64)
+	if len(s.list) == 0 {
+		s.list = make([]T, 1, 64)
 	}
-	p.list = append(p.list, closing{})
-	return uint32(len(p.list) - 1)
+	var zero T
+	s.list = append(s.list, zero)
+	return uint32(len(s.list) - 1)
+}
+
+// at returns the value with an index. It is valid until the next get.
+func (s *slots[T]) at(i uint32) *T { return &s.list[i] }
+
+// drop gives a value back, if there is one, and clears its index.
+func (s *slots[T]) drop(i *uint32) {
+	if *i != 0 {
+		var zero T
+		s.list[*i] = zero
+		s.free = append(s.free, *i)
+		*i = 0
+	}
 }
 
 // Release gives back what the connection, whose first frame is id, took from
@@ -117,21 +122,9 @@ func (s *State) Release(p *Pool, id uint64) {
 		delete(p.stray, id)
 		s.stray = false
 	}
-	if s.closing != 0 {
-		p.list[s.closing] = closing{}
-		p.free = append(p.free, s.closing)
-		s.closing = 0
-	}
-	s.dropIdle(p)
-	s.dropResend(p)
-}
-
-func (s *State) dropIdle(p *Pool) {
-	if s.idle != 0 {
-		p.idle[s.idle] = afterIdle{}
-		p.spare = append(p.spare, s.idle)
-		s.idle = 0
-	}
+	p.closings.drop(&s.closing)
+	p.idles.drop(&s.idle)
+	p.resends.drop(&s.resend)
 }
 
 // Answered takes in a transaction whose final response is complete.
@@ -174,15 +167,15 @@ func (s *State) silence(p *Pool, id uint64, d wire.Dir, seg *reassembly.Segment,
 	s.lastTime = max(s.lastTime, seg.Time)
 	if since >= int64(MinIdle) && k&reassembly.NewData != 0 && k&reassembly.ZeroWindowProbe == 0 && seg.Len > 0 {
 		if s.idle == 0 {
-			s.idle = p.getIdle()
+			s.idle = p.idles.get()
 		}
-		p.idle[s.idle] = afterIdle{data: s.mark(id, seg), end: seg.Seq.Add(1), idle: since, n: int32(seg.Len), dir: d}
+		*p.idles.at(s.idle) = afterIdle{data: s.mark(id, seg), end: seg.Seq.Add(1), idle: since, n: int32(seg.Len), dir: d}
 		return
 	}
 	if s.idle == 0 {
 		return
 	}
-	a := &p.idle[s.idle]
+	a := p.idles.at(s.idle)
 	if d == a.dir {
 		if k&reassembly.Retransmission != 0 && seg.Seq.LessEq(a.data.seq) && a.data.seq.Less(seg.Seq.Add(seg.Len)) {
 			a.resends++
@@ -192,7 +185,7 @@ func (s *State) silence(p *Pool, id uint64, d wire.Dir, seg *reassembly.Segment,
 	}
 	a.spoke = true
 	if seg.Flags&(wire.ACK|wire.RST) == wire.ACK && a.end.LessEq(seg.Ack) {
-		s.dropIdle(p) // it arrived: nothing to remember
+		p.idles.drop(&s.idle) // it arrived: nothing to remember
 	}
 }
 
@@ -263,7 +256,7 @@ func (s *State) Segment(p *Pool, id uint64, streams *[2]reassembly.Stream, d wir
 		s.bytes[d] += int64(seg.Len)
 	}
 	if s.closing != 0 && seg.Flags&wire.ACK != 0 {
-		c := &p.list[s.closing]
+		c := p.closings.at(s.closing)
 		o := d.Flip()
 		if c.fin[o].frame != 0 && c.finAcked[o].frame == 0 && seg.Flags&wire.RST == 0 && c.fin[o].seq.Less(seg.Ack) {
 			c.finAcked[o] = s.mark(id, seg)
@@ -273,9 +266,9 @@ func (s *State) Segment(p *Pool, id uint64, streams *[2]reassembly.Stream, d wir
 		return
 	}
 	if s.closing == 0 {
-		s.closing = p.get()
+		s.closing = p.closings.get()
 	}
-	c := &p.list[s.closing]
+	c := p.closings.at(s.closing)
 	m := s.mark(id, seg)
 	if k&reassembly.NewFIN != 0 {
 		m.seq = seg.Seq.Add(seg.Len)
@@ -302,12 +295,12 @@ func Record[S any](s *State, p *Pool, conn *reassembly.Conn[S], why reassembly.C
 		Established: s.established.full(conn.ID), Requests: s.Requests, Responses: s.Responses,
 		Answered: s.answered, LastResponse: s.last.RespEnd, LastExchange: s.last, LongestIdle: time.Duration(s.longest)}
 	if s.idle != 0 {
-		a := &p.idle[s.idle]
+		a := p.idles.at(s.idle)
 		c.AfterIdle = AfterIdle{Side: s.Side(a.dir), Idle: time.Duration(a.idle), Data: a.data.full(conn.ID), Len: int(a.n),
 			Retransmits: int(a.resends), LastSent: a.resent.full(conn.ID), Spoke: a.spoke}
 	}
 	if s.resend != 0 {
-		c.Resent = p.resends[s.resend].resent()
+		c.Resent = p.resends.at(s.resend).resent()
 	}
 	c.Before = before(conn.Prev, cd)
 	if s.stray {
@@ -321,7 +314,7 @@ func Record[S any](s *State, p *Pool, conn *reassembly.Conn[S], why reassembly.C
 	}
 	var end *closing
 	if s.closing != 0 {
-		end = &p.list[s.closing]
+		end = p.closings.at(s.closing)
 	}
 	for side := range c.End {
 		d := wire.Dir(side) ^ cd
