@@ -81,12 +81,7 @@ Exit status: 0 nothing at or above --fail-on; 1 findings; 2 wrong usage;
 	}
 	fs := cmd.Flags()
 	fs.SortFlags = false
-	fs.StringSliceVar(&f.selected, "select", nil, "only these `RULES`: codes, names or families such as LAT")
-	fs.StringSliceVar(&f.ignored, "ignore", nil, "not these `RULES`")
-	fs.StringSliceVar(&f.extended, "extend-select", nil, "these `RULES` besides those selected")
-	for _, name := range []string{"select", "ignore", "extend-select"} {
-		_ = cmd.RegisterFlagCompletionFunc(name, completeRules)
-	}
+	f.addSelection(cmd)
 	fs.StringVar(&f.baseline, "baseline", "", "report only what is not in this `FILE`, which connlint baseline wrote")
 	group(fs, "Rules")
 	f.addTo(fs)
@@ -112,6 +107,17 @@ Exit status: 0 nothing at or above --fail-on; 1 findings; 2 wrong usage;
 	fs.VarP(&f.workers, "jobs", "j", "work on `N` processors, 0 for all; the findings are the same")
 	group(fs, "Reading")
 	return cmd
+}
+
+// addSelection adds the flags that pick rules.
+func (f *checkFlags) addSelection(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringSliceVar(&f.selected, "select", nil, "only these `RULES`: codes, names or families such as LAT")
+	fs.StringSliceVar(&f.ignored, "ignore", nil, "not these `RULES`")
+	fs.StringSliceVar(&f.extended, "extend-select", nil, "these `RULES` besides those selected")
+	for _, name := range []string{"select", "ignore", "extend-select"} {
+		_ = cmd.RegisterFlagCompletionFunc(name, completeRules)
+	}
 }
 
 func completeRules(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {

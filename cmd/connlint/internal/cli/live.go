@@ -147,12 +147,7 @@ func (f *captureFlags) addCapture(cmd *cobra.Command, ifaces string) {
 
 func (f *captureFlags) addRules(cmd *cobra.Command) {
 	fs := cmd.Flags()
-	fs.StringSliceVar(&f.selected, "select", nil, "only these `RULES`: codes, names or families such as LAT")
-	fs.StringSliceVar(&f.ignored, "ignore", nil, "not these `RULES`")
-	fs.StringSliceVar(&f.extended, "extend-select", nil, "these `RULES` besides those selected")
-	for _, name := range []string{"select", "ignore", "extend-select"} {
-		_ = cmd.RegisterFlagCompletionFunc(name, completeRules)
-	}
+	f.addSelection(cmd)
 	fs.Var(&f.ports, "http-ports", "look for HTTP on these server `PORTS` alone, as in 80,8080,8000-8100\n(default: on all, told by content)")
 	fs.StringVar(&f.baseline, "baseline", "", "report only what is not in this `FILE`, which connlint baseline wrote")
 	group(fs, "Rules")

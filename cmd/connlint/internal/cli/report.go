@@ -52,12 +52,7 @@ could not be read, or not to its end.`,
 	fs := cmd.Flags()
 	fs.SortFlags = false
 	fs.StringVarP(&file, "output", "o", "connlint-report.html", "write to `FILE`; - for standard output")
-	fs.StringSliceVar(&f.selected, "select", nil, "only these `RULES`: codes, names or families such as LAT")
-	fs.StringSliceVar(&f.ignored, "ignore", nil, "not these `RULES`")
-	fs.StringSliceVar(&f.extended, "extend-select", nil, "these `RULES` besides those selected")
-	for _, name := range []string{"select", "ignore", "extend-select"} {
-		_ = cmd.RegisterFlagCompletionFunc(name, completeRules)
-	}
+	f.addSelection(cmd)
 	f.addTo(fs)
 	addChoice(cmd, "progress", &f.progress, "progress bar, `when`: auto (on a terminal, after a second), always, never")
 	addChoice(cmd, "redact", &f.redact, "hide `what`: default (that is credentials and query values), all\n(paths and hosts too), none")

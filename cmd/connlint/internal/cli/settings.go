@@ -203,12 +203,7 @@ Exit status: 0; 2 wrong usage; 3 a capture could not be read, or not to its end.
 	fs := cmd.Flags()
 	fs.SortFlags = false
 	fs.StringVarP(&file, "output", "o", "-", "write to `FILE`")
-	fs.StringSliceVar(&f.selected, "select", nil, "only these `RULES`: codes, names or families such as LAT")
-	fs.StringSliceVar(&f.ignored, "ignore", nil, "not these `RULES`")
-	fs.StringSliceVar(&f.extended, "extend-select", nil, "these `RULES` besides those selected")
-	for _, name := range []string{"select", "ignore", "extend-select"} {
-		_ = cmd.RegisterFlagCompletionFunc(name, completeRules)
-	}
+	f.addSelection(cmd)
 	f.addTo(fs)
 	fs.BoolVar(&f.join, "join", false, "read all files as one capture, in time order (rotated sets)")
 	fs.Var(&f.ports, "http-ports", "look for HTTP on these server `PORTS` alone, as in 80,8080,8000-8100")
