@@ -52,9 +52,6 @@ const VLANLen = 4
 // ParseVLAN returns b as a tag if it holds one.
 func ParseVLAN(b []byte) (VLAN, bool) { return b, len(b) >= VLANLen }
 
-// ID returns the VLAN identifier.
-func (v VLAN) ID() uint16 { return binary.BigEndian.Uint16(v) & 0x0fff }
-
 // Type returns the type of what is tagged.
 func (v VLAN) Type() EtherType { return be16type(v[2:]) }
 
@@ -88,9 +85,6 @@ func ParseSLL2(b []byte) (SLL2, bool) { return b, len(b) >= SLL2Len }
 
 // Type returns the protocol, as [SLL.Type].
 func (h SLL2) Type() EtherType { return be16type(h) }
-
-// Interface returns the index of the interface the packet was seen on.
-func (h SLL2) Interface() uint32 { return binary.BigEndian.Uint32(h[4:]) }
 
 // Payload returns what follows the header.
 func (h SLL2) Payload() []byte { return h[SLL2Len:] }
