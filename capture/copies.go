@@ -20,7 +20,10 @@ import (
 //
 // Its memory is fixed, 256 KiB, and holds about the last 28,000 segments. The
 // zero value is ready. It depends on nothing but the order of the segments and
-// their times.
+// their times: where a sighting is kept does not depend on the process's hash
+// key, by which segments are compared. So segments can be chosen to push each
+// other out, and then a copy counts as a retransmission; none can be chosen to
+// pass for a copy of another.
 type Copies struct {
 	sets [1 << copySetBits]copySet
 }
@@ -46,7 +49,7 @@ const (
 // if not.
 func (c *Copies) Seen(s *Segment) bool {
 	h := identity(s)
-	set := &c.sets[h>>(64-copySetBits)]
+	set := &c.sets[place(s)]
 	now := uint64(s.Time) >> copyTimeUnit & copyTimeMask
 	h &^= copyTimeMask
 	for _, e := range &set.ring {
@@ -62,35 +65,46 @@ func (c *Copies) Seen(s *Segment) bool {
 	return false
 }
 
-// identity hashes what makes s the packet it is.
+// place returns the set for s, the same in every run: which sightings are
+// pushed out must be.
+func place(s *Segment) uint64 {
+	x := uint64(s.Seq)<<32 | uint64(s.Ack)
+	x ^= uint64(s.Flow.SrcPort)<<16 ^ uint64(s.Flow.DstPort)<<40 ^ uint64(s.ID) ^ uint64(uint32(s.Len))<<32
+	x ^= x >> 29
+	return x * 0x9e3779b97f4a7c15 >> (64 - copySetBits)
+}
+
+// identity hashes what makes s the packet it is, under a key of its flow that
+// nobody can know beforehand.
 func identity(s *Segment) uint64 {
 	le := binary.LittleEndian
+	k, l := s.Hash, bits.RotateLeft64(s.Hash, 32)^0xd6e8feb86659fd93
 	// The flow's hash is the same both ways: the source tells which.
-	h := fold(s.Hash^le.Uint64(s.Flow.Src[8:])^uint64(s.Flow.SrcPort)<<48, uint64(s.Seq)<<32|uint64(s.Ack))
+	h := fold(le.Uint64(s.Flow.Src[8:])^k, uint64(s.Flow.SrcPort)^l)
+	seqs := uint64(s.Seq)<<32 | uint64(s.Ack)
 	rest := uint64(s.ID)<<48 | uint64(s.Window)<<32 | uint64(s.Flags)<<24 ^ uint64(uint32(s.Len))
+	h += fold(seqs^l, rest^k)
 	o := s.Options
 	if s.Flags&wire.SYN != 0 {
 		// Routers rewrite the MSS: of a SYN's options only TSval counts.
 		for it := wire.Options(o); it.Next(); {
 			if val, _, ok := it.Timestamps(); ok {
-				return h ^ fold(rest, uint64(val))
+				return fold(h^uint64(val), l)
 			}
 		}
-		return h ^ fold(rest, 0)
+		return fold(h, l)
 	}
 	for ; len(o) >= 8; o = o[8:] {
-		rest = (rest ^ le.Uint64(o)) * 0x9e3779b97f4a7c15
-		rest ^= rest >> 29
+		h = fold(h^le.Uint64(o), l)
 	}
-	tail := uint64(0)
 	if len(o) >= 4 {
-		tail = uint64(le.Uint32(o))
+		h ^= uint64(le.Uint32(o))
 	}
-	return h ^ fold(rest, tail)
+	return fold(h, l)
 }
 
-// fold multiplies two words and adds up the halves of the product.
+// fold multiplies two words and puts the halves of the product together.
 func fold(a, b uint64) uint64 {
-	hi, lo := bits.Mul64(a^0x9e3779b97f4a7c15, b^0xd6e8feb86659fd93)
+	hi, lo := bits.Mul64(a, b)
 	return hi ^ lo
 }

@@ -10,7 +10,7 @@ type Segment struct {
 	Time  int64  // capture time, nanoseconds since 1970-01-01 UTC
 	Frame uint64 // frame number of the packet (of the last fragment, if it came in several)
 	Flow  wire.Flow
-	Hash  uint64 // Flow.Hash()
+	Hash  uint64 // Flow.Hash(): differs between processes
 
 	Seq    wire.Seq
 	Ack    wire.Seq // valid with the ACK flag

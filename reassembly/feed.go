@@ -51,7 +51,6 @@ func (t *Table[S]) Feed(s *Segment) {
 // connection is over is judged by its own segments' times, so that it does not
 // depend on what else is in the table.
 func (t *Table[S]) lookup(s *Segment) (*Conn[S], wire.Dir, Kind) {
-	// The lower half chose the shard.
 	hash := uint32(s.Hash >> 32)
 	var prev Prev
 	i, d, ok := t.find(&s.Flow, hash)

@@ -41,7 +41,7 @@ func fuzzSegments(in []byte, f func(*Segment)) {
 		if in[0]&1 != 0 {
 			s.Flow = s.Flow.Reverse()
 		}
-		s.Hash = s.Flow.Hash() &^ (0xfffffffc << 32) // slots collide
+		s.Hash = uint64(in[0]>>1&3) << 32 // slots collide, the same in every run
 		s.Len = int(in[6])
 		if in[0]&0x80 != 0 {
 			s.Len <<= 4

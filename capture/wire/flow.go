@@ -2,6 +2,8 @@ package wire
 
 import (
 	"encoding/binary"
+	"math/bits"
+	"math/rand/v2"
 	"net/netip"
 )
 
@@ -78,26 +80,45 @@ func (f *Flow) higher() bool {
 	return f.SrcPort > f.DstPort
 }
 
-// Hash returns a hash that both directions of a connection share. It is the
-// same in every run.
-func (f *Flow) Hash() uint64 {
+// hashKey makes a hash unpredictable.
+type hashKey [4]uint64
+
+// key is drawn once and never changes: who makes up a capture cannot choose
+// flows that share a hash.
+var key = hashKey{rand.Uint64(), rand.Uint64(), rand.Uint64(), rand.Uint64()}
+
+// Hash returns a hash that both directions of a connection share. It differs
+// from process to process: what is printed must not depend on it, not even by
+// an order. See [Flow.Spread] for one that does not differ.
+func (f *Flow) Hash() uint64 { return f.hash(&key) }
+
+func (f *Flow) hash(k *hashKey) uint64 {
 	le := binary.LittleEndian
-	// Each end is hashed alone and the two are added: symmetric without a
-	// comparison.
-	return mix(endHash(le.Uint64(f.Src[:8]), le.Uint64(f.Src[8:]), f.SrcPort) +
-		endHash(le.Uint64(f.Dst[:8]), le.Uint64(f.Dst[8:]), f.DstPort))
+	// Each address is hashed alone and the two are added: symmetric without a
+	// comparison. The ports go in as a pair of their own, so that no bit of one
+	// address can make up for a port; which of them belongs to which address is
+	// left out, and at most two connections share a hash for that.
+	src := fold(le.Uint64(f.Src[:8])^k[0], le.Uint64(f.Src[8:])^k[1])
+	dst := fold(le.Uint64(f.Dst[:8])^k[0], le.Uint64(f.Dst[8:])^k[1])
+	ports := uint64(max(f.SrcPort, f.DstPort))<<16 | uint64(min(f.SrcPort, f.DstPort))
+	return fold(src+dst^k[2], ports^k[3])
 }
 
-func endHash(hi, lo uint64, port uint16) uint64 {
-	return mix(hi*0x9e3779b97f4a7c15 ^ lo ^ uint64(port)*0xd6e8feb86659fd93)
+// fold multiplies two words and puts the halves of the product together. With
+// a random key in both it cannot be aimed at.
+func fold(a, b uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
+	return hi ^ lo
 }
 
-// mix is the finalizer of splitmix64: every input bit reaches every output bit.
-func mix(x uint64) uint64 {
-	x ^= x >> 30
-	x *= 0xbf58476d1ce4e5b9
-	x ^= x >> 27
-	x *= 0x94d049bb133111eb
-	x ^= x >> 31
-	return x
+// Spread returns a number that both directions of a connection share and that
+// is the same in every run, its high bits well mixed for ordinary traffic.
+// Flows can be chosen to share it: it is for dealing them out, not for tables.
+func (f *Flow) Spread() uint32 {
+	const a, b, c = 0x9e3779b97f4a7c15, 0xbf58476d1ce4e5b9, 0xd6e8feb86659fd93
+	le := binary.LittleEndian
+	x := (le.Uint64(f.Src[:8])+le.Uint64(f.Dst[:8]))*a + (le.Uint64(f.Src[8:])+le.Uint64(f.Dst[8:]))*b +
+		(uint64(f.SrcPort)+uint64(f.DstPort))*c
+	x ^= x >> 32
+	return uint32(x * a >> 32)
 }

@@ -219,9 +219,9 @@ func newDealer(workers []func(*capture.Segment), tick func(int, *Tick)) *dealer 
 }
 
 func (d *dealer) deal(s *capture.Segment, block *capture.Block) {
-	// The table uses the low half of the hash; the shard the high half, scaled
-	// without a division.
-	i := int(uint64(uint32(s.Hash>>32)) * uint64(len(d.next)) >> 32)
+	// Not by the segment's hash, which differs from run to run: what a cap drops
+	// depends on who shares a worker. Scaled without a division.
+	i := int(uint64(s.Flow.Spread()) * uint64(len(d.next)) >> 32)
 	b := d.next[i]
 	b.add(s, block)
 	if len(b.segs) == batchSegments {
