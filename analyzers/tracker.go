@@ -179,6 +179,9 @@ func (t *Tracker) Segment(c *Conn, d wire.Dir, seg *reassembly.Segment, k reasse
 	if seg.Flags&wire.SYN != 0 {
 		t.syn(c, d, seg, k)
 	}
+	if k&reassembly.Ambiguous != 0 {
+		s.Life.Missing |= lifecycle.Gap // what the receiver read is not known
+	}
 	s.Life.Segment(&t.pool, c.ID, &c.Streams, d, seg, k)
 	if s.flags&ignored != 0 || s.Twin || s.HTTP.Protocol() > http1.TLS {
 		return

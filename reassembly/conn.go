@@ -21,11 +21,54 @@
 // acknowledged is waited for until a cap is met, the connection ends, or, with
 // one direction captured, patience ends too.
 //
+// # Ambiguity
+//
+// What a capture holds is not always what the receiver read. The table follows
+// one reading, the same every time, and says where there is another:
+//
+//   - Bytes sent twice with other content: the first copy captured counts. Where
+//     the two stand in what is still held back, the later segment is marked
+//     [Ambiguous] and counted. Bytes already delivered are not kept to be
+//     compared: a receiver that acknowledged them cannot take others, and one
+//     that never got them, because the first copy was a decoy, looks the same
+//     as any that got a retransmission.
+//   - Decoys that do not reach the receiver, or that it drops: by a hop limit
+//     too small or a wrong checksum. Neither is looked at. The hop limit where
+//     the receiver stands is not known, and checksums of packets captured where
+//     they were sent are mostly not yet filled in. A decoy counts as sent.
+//   - Urgent bytes stay in line (RFC 6093); a receiver may take one of them out.
+//     A segment with the URG flag and bytes is marked Ambiguous.
+//   - Bytes in a SYN are delivered at once (RFC 7413). A SYN-ACK that does not
+//     take them is marked Ambiguous, as they are sent again, perhaps others.
+//   - A RST or a FIN ends nothing unless its sequence number is one the receiver
+//     expects: within the window behind what is known to be sent. Others are
+//     marked [OutOfWindow], ignored and counted. A RST inside the window ends
+//     the connection as of RFC 9293, though a receiver may answer it with a
+//     challenge ACK (RFC 5961): if its sender goes on after [Patience], the RST
+//     is taken back.
+//   - An acknowledgement of bytes that were not seen is believed: captures lose
+//     packets more often than anybody forges one. It is marked [AckedUnseen], and
+//     the bytes are a gap if they do not come.
+//   - Bytes beyond the window, unlike a FIN, are kept while they are at most
+//     64 MiB ahead, as the acknowledgement that opened the window may be
+//     missing. They hold up nothing: what is before them is delivered as it
+//     comes.
+//   - A SYN with another ISN begins another connection on the same addresses, as
+//     in Wireshark, whether or not the receiver takes it. What the old one still
+//     sends is out of window to the new one, if its numbers lie before the new
+//     ISN or far behind it.
+//
 // # Limits
 //
 // There is no goroutine and no clock here: time is that of the packets. Bytes
 // held back are capped per connection and overall, connections are capped in
-// number; what a cap costs is counted in [Stats].
+// number; what a cap costs is counted in [Stats]. What a capture can make the
+// table do for a segment is bounded by the pieces held back of one stream, and
+// those by the cap for the connection: some thousands.
+//
+// Connections are found by a hash whose key is drawn anew in each process
+// ([wire.Flow.Hash]): nobody can choose connections that share a slot. Nothing
+// that is delivered depends on it.
 package reassembly
 
 import (
@@ -185,6 +228,7 @@ const (
 	OutOfWindow                      // cannot belong to the stream; ignored
 	AckedUnseen                      // acknowledges bytes beyond all that the capture has seen
 	First                            // the connection's first segment
+	Ambiguous                        // makes it a matter of the receiver which bytes it reads: see the package's text on ambiguity
 )
 
 // Has reports whether all of m holds.

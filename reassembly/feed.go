@@ -1,6 +1,8 @@
 package reassembly
 
 import (
+	"bytes"
+
 	"github.com/connlint/connlint/capture/wire"
 )
 
@@ -174,6 +176,10 @@ func (t *Table[S]) feed(c *Conn[S], d wire.Dir, s *Segment, kind Kind) {
 		return
 	}
 	kind |= t.classify(x, y, s, seq)
+	if (x.pend != 0 || s.Flags&(wire.URG|wire.SYN) != 0) && t.ambiguous(x, y, s, seq, kind) {
+		kind |= Ambiguous
+		t.Stats.Ambiguous++
+	}
 	if again && kind&NewData == 0 {
 		kind |= Retransmission
 	}
@@ -391,7 +397,24 @@ func (s *Stream) accepts(peer *Stream, seg *Segment) bool {
 	if peer.flags&sawAny == 0 {
 		limit = maxBehind // no acknowledgement will tell
 	}
-	return ahead <= limit && ahead >= -maxBehind
+	if s.flags&sawSYN != 0 && seg.Seq.Less(s.ISN) && s.ISN.Less(s.Nxt) {
+		return false // of an older connection, or one that a forged SYN put an end to here
+	}
+	return ahead <= limit && ahead >= -maxBehind && (seg.Flags&wire.FIN == 0 || s.acceptsFIN(peer, seg.Seq.Add(seg.Len)))
+}
+
+// acceptsFIN reports whether a FIN at seq may be the stream's: where the window
+// is known it lies within. Of bytes no more is asked than that they are near,
+// as the acknowledgement that opened the window may be missing.
+func (s *Stream) acceptsFIN(peer *Stream, seq wire.Seq) bool {
+	if s.flags&peer.flags&sawSYN == 0 {
+		return true // the window's scale is not known
+	}
+	edge := s.Max
+	if s.flags&ackable != 0 {
+		edge = edge.Max(s.Acked)
+	}
+	return seq.LessEq(edge.Add(int(max(peer.Window, 65535))))
 }
 
 // classify says what a segment without RST, whose bytes begin at seq, is to
@@ -452,6 +475,40 @@ func (t *Table[S]) classify(x, y *Stream, s *Segment, seq wire.Seq) Kind {
 		k |= OutOfOrder
 	}
 	return k
+}
+
+// ambiguous reports whether receivers may read the bytes of a segment, or those
+// before it, differently.
+func (t *Table[S]) ambiguous(x, y *Stream, s *Segment, seq wire.Seq, k Kind) bool {
+	switch {
+	case s.Flags&wire.URG != 0 && s.Len > 0:
+		return true
+	case s.Flags&(wire.SYN|wire.ACK) == wire.SYN|wire.ACK:
+		// The other side's SYN carried bytes that were not taken: they are sent
+		// again, perhaps others.
+		return y.flags&sawSYN != 0 && s.Ack == y.ISN.Add(1) && s.Ack.Less(y.Max)
+	}
+	return k&(Retransmission|Overlap) != 0 && x.pend != 0 && t.contradicts(x, seq, s.Payload)
+}
+
+// contradicts reports whether b, which begins at seq, differs from what is held
+// back.
+func (t *Table[S]) contradicts(x *Stream, seq wire.Seq, b []byte) bool {
+	end := seq.Add(len(b))
+	for i := x.pend; i != 0; i = t.pieces.list[i].next {
+		p := &t.pieces.list[i]
+		if !p.seq.Less(end) {
+			break
+		}
+		from, to := p.seq.Max(seq), p.seq.Add(len(p.bytes))
+		if end.Less(to) {
+			to = end
+		}
+		if from.Less(to) && !bytes.Equal(p.bytes[from.Sub(p.seq):to.Sub(p.seq)], b[from.Sub(seq):to.Sub(seq)]) {
+			return true
+		}
+	}
+	return false
 }
 
 // windowAs returns the window that seg advertises, in bytes.

@@ -105,7 +105,7 @@ func (s *script) Close(c *Conn[int], why CloseReason) uint8 {
 	return 7
 }
 
-var kindNames = []string{"new", "retrans", "overlap", "ooo", "ka", "zwp", "ack", "dup", "win", "fin", "rst", "oow", "unseen", "first"}
+var kindNames = []string{"new", "retrans", "overlap", "ooo", "ka", "zwp", "ack", "dup", "win", "fin", "rst", "oow", "unseen", "first", "odd"}
 
 func kinds(k Kind) string {
 	var out []string
@@ -349,9 +349,9 @@ func TestScripts(t *testing.T) {
 		{"first copy wins among bytes held", nil, opening + `
 			> PA 5 1 bb        {new,ooo}
 			> PA 9 1 dd        {new,ooo}
-			> PA 3 1 XXXXXXXXXX {new,overlap,ooo}
-			> PA 4 1 YYYYYYYYYYYY {new,overlap}
-			> PA 5 1 ZZZZZZ    {retrans}
+			> PA 3 1 XXXXXXXXXX {new,overlap,ooo,odd}
+			> PA 4 1 YYYYYYYYYYYY {new,overlap,odd}
+			> PA 5 1 ZZZZZZ    {retrans,odd}
 			> PA 1 1 aa        {new,ooo} | c:aa c:XX c:bb c:XX c:dd c:XX c:YYY
 			finish | eof`},
 		{"out of order", nil, opening + `

@@ -59,6 +59,7 @@ type Stats struct {
 	IdleEvicted   uint64 // connections forgotten for being idle
 	TombsDropped  uint64 // ended connections forgotten early
 	Retransmitted uint64 // segments without a new byte
+	Ambiguous     uint64 // segments that receivers may read differently
 }
 
 // Table follows connections. It is not safe for use by several goroutines.

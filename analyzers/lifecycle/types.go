@@ -17,7 +17,7 @@ type Evidence uint16
 
 // What can be missing.
 const (
-	Gap          Evidence = 1 << iota // bytes the capture lost
+	Gap          Evidence = 1 << iota // bytes the capture lost, or that receivers may read differently (reassembly.Ambiguous)
 	SnapCut                           // bytes cut by the snapshot length inside a head or chunk line
 	OneDirection                      // nothing seen of one side
 	MidStream                         // no SYN: it was open before the capture began

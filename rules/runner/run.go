@@ -105,7 +105,7 @@ func conclude(info capture.Info, totals shard.Totals, err error, judges []*judge
 		Dropped: info.Dropped, ClockBack: totals.ClockBack, ClockBackFrame: totals.ClockBackFrame,
 		ClockBackMax: totals.ClockBackMax, MissingConns: map[lifecycle.Evidence]uint64{},
 		FirstMissing: map[lifecycle.Evidence]uint64{}}
-	var late, capped, evicted, idle, outOfWindow uint64
+	var late, capped, evicted, idle, outOfWindow, ambiguous uint64
 	for _, j := range judges {
 		st := &j.table.Stats
 		facts.Connections += st.Conns
@@ -125,6 +125,7 @@ func conclude(info capture.Info, totals shard.Totals, err error, judges []*judge
 		evicted += st.Evicted
 		idle += st.IdleEvicted
 		outOfWindow += st.OutOfWindow
+		ambiguous += st.Ambiguous
 	}
 	res.TCPConnections, res.HTTPConnections, res.TLSConnections = facts.Connections, facts.HTTPConns, facts.TLSConns
 	for _, c := range []struct {
@@ -132,6 +133,7 @@ func conclude(info capture.Info, totals shard.Totals, err error, judges []*judge
 		n    uint64
 	}{
 		{"after-close", late}, {"buffer-cap", capped}, {"connection-cap", evicted}, {"idle-timeout", idle}, {"out-of-window", outOfWindow},
+		{"ambiguous", ambiguous},
 	} {
 		if c.n > 0 {
 			res.Skipped[c.name] = c.n
