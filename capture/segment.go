@@ -22,6 +22,10 @@ type Segment struct {
 	// Now is the latest capture time up to this packet: a clock that never
 	// runs back, the same for every shard. Set by who hands segments out.
 	Now int64
+	// Came is the capture time that has surely come, as Now for the rest: two
+	// packets in a row were stamped so late, where a single one may carry any
+	// time. 0 if not set.
+	Came int64
 	// Twin says that the connection repeats another one on the far side of an
 	// address translator. Set by who hands segments out, once.
 	Twin bool

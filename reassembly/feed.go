@@ -19,7 +19,7 @@ const (
 // Feed returns.
 func (t *Table[S]) Feed(s *Segment) {
 	t.Stats.Segments++
-	t.tell(s.Time)
+	t.tell(s)
 	c, d, kind := t.lookup(s)
 	if c == nil {
 		t.Stats.Late++
@@ -49,9 +49,9 @@ func (t *Table[S]) Feed(s *Segment) {
 }
 
 // lookup returns the connection that s belongs to, which may begin with it,
-// and which way s goes along it; nil for a segment that comes after the end of its connection. Whether a
-// connection is over is judged by its own segments' times, so that it does not
-// depend on what else is in the table.
+// and which way s goes along it; nil for a segment that comes after the end of
+// its connection. Whether a connection is over does not depend on what else is
+// in the table.
 func (t *Table[S]) lookup(s *Segment) (*Conn[S], wire.Dir, Kind) {
 	hash := uint32(s.Hash >> 32)
 	var prev Prev
@@ -59,7 +59,7 @@ func (t *Table[S]) lookup(s *Segment) (*Conn[S], wire.Dir, Kind) {
 	if ok && t.slots[i].ref&isTomb == 0 {
 		c := t.at(t.slots[i].ref)
 		switch {
-		case c.flags&lingering != 0 && c.endAt <= s.Time:
+		case c.flags&lingering != 0 && t.over(c.endAt, s):
 			t.close(c, Ended)
 		case t.opts.IdleTimeout > 0 && s.Time-c.Last > int64(t.opts.IdleTimeout):
 			t.Stats.IdleEvicted++
@@ -73,7 +73,7 @@ func (t *Table[S]) lookup(s *Segment) (*Conn[S], wire.Dir, Kind) {
 	}
 	if ok {
 		b := t.tombs.at(t.slots[i].ref &^ isTomb)
-		if s.Time < b.until {
+		if !t.over(b.until, s) {
 			if !b.begins(s, d) {
 				return nil, d, 0
 			}

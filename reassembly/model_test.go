@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"github.com/connlint/connlint/capture/wire"
@@ -305,8 +306,15 @@ func TestModelLossyCapture(t *testing.T) {
 func TestModelSharded(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var all []Segment
+		again := rapid.Bool().Draw(t, "on the addresses of the one before")
 		for i := range rapid.IntRange(1, 5).Draw(t, "connections") {
 			_, segs := converse(t)
+			if again {
+				for j := range segs {
+					segs[j].Time += int64(i) * 30e9
+				}
+				i /= 2
+			}
 			for _, s := range shuffle(t, segs) {
 				if rapid.IntRange(0, 9).Draw(t, "dropped") == 0 {
 					continue
@@ -327,10 +335,20 @@ func TestModelSharded(t *testing.T) {
 		if rapid.Bool().Draw(t, "a clock that fails once") {
 			all[len(all)/2].Time += 1e15
 		}
+		for range rapid.IntRange(0, 4).Draw(t, "times that the clock is set") {
+			at := rapid.IntRange(0, len(all)-1).Draw(t, "at")
+			step := rapid.SampledFrom([]int64{-3600e9, -601e9, -3e9, 3e9, 601e9, 3600e9}).Draw(t, "by")
+			for i := range all[at:] {
+				all[at+i].Time += step
+			}
+		}
+		for i := 1; i < len(all); i++ {
+			all[i].Came = max(all[i-1].Came, min(all[i-1].Time, all[i].Time))
+		}
 		one := logged(all, 1)
 		for _, n := range []uint64{2, 7} {
 			if many := logged(all, n); fmt.Sprint(one) != fmt.Sprint(many) {
-				t.Fatalf("with %d tables:\n%v\nwith one:\n%v", n, many, one)
+				t.Fatalf("-one table, +%d tables:\n%s", n, cmp.Diff(one, many))
 			}
 		}
 	})

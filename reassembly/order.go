@@ -430,7 +430,7 @@ func (t *Table[S]) gap(c *Conn[S], d wire.Dir, to wire.Seq, tm int64, frame uint
 	}
 	t.Stats.Gaps++
 	t.Stats.GapBytes += uint64(n)
-	if t.Stats.FirstGap == 0 {
+	if t.Stats.FirstGap == 0 || frame < t.Stats.FirstGap { // a connection's end gives up what is long past
 		t.Stats.FirstGap = frame
 	}
 	t.lost = Gap{Len: n, Time: tm, Frame: frame, Seq: x.Nxt}

@@ -538,7 +538,7 @@ func TestScripts(t *testing.T) {
 			< RA 1 4 {rst}
 			> A 4 1 xy | c:xy   // was under way
 			< R 1 {rst}
-			finish | eof`},
+			finish | ended`},
 		{"RST, then silence", nil, opening + `
 			> RA 1 1 {rst}
 			+3000 > A 1 1 | ended
@@ -564,7 +564,7 @@ func TestScripts(t *testing.T) {
 			< RA 0 1 {rst}
 			+5000 > S 0 | ended open(after 1 memo 7)
 			< RA 0 1 {rst}
-			finish | eof`},
+			finish | ended`},
 		{"RST for an old SYN", nil, `
 			> S 0 | open
 			< RA 0 -5 {oow}

@@ -247,10 +247,15 @@ func (t *Table[S]) close(c *Conn[S], why CloseReason) Prev {
 	return prev
 }
 
-// Finish ends every connection, as the capture has ended.
+// Finish ends every connection, as the capture has ended. One that is only
+// kept for what is still under way has ended before.
 func (t *Table[S]) Finish() {
 	for ref := uint32(1); ref < t.nconns; ref++ {
-		if c := t.at(ref); c.flags&inUse != 0 {
+		switch c := t.at(ref); {
+		case c.flags&inUse == 0:
+		case c.flags&lingering != 0:
+			t.close(c, Ended)
+		default:
 			t.close(c, CaptureEnded)
 		}
 	}
@@ -284,14 +289,26 @@ func (t *Table[S]) unlinger(c *Conn[S]) {
 	c.prev, c.next = 0, 0
 }
 
-// tell advances the table's clock. A single packet may carry any time: a time
-// has come when two in a row say so.
-func (t *Table[S]) tell(time int64) {
-	if now := min(time, t.last); now > t.now {
+// tell advances the table's clock to the time that has surely come. Where
+// nobody says, that is when two segments in a row are so late.
+func (t *Table[S]) tell(s *Segment) {
+	now := s.Came
+	if now == 0 {
+		now = min(s.Time, t.last)
+	}
+	if now > t.now {
 		t.now = now
 		t.expire()
 	}
-	t.last = time
+	t.last = s.Time
+}
+
+// over reports whether what ends at a time is over for a segment: by the
+// segment's own time, or because the clock, which is the same in all tables
+// that share a capture, has long passed it. Whether [Table.expire] has come
+// across it, which depends on what else is in the table, makes no difference.
+func (t *Table[S]) over(end int64, s *Segment) bool {
+	return end <= s.Time || end <= t.now-int64(clockSlack)
 }
 
 // Advance says that capture time has come to now, in nanoseconds since
@@ -305,8 +322,8 @@ func (t *Table[S]) Advance(now int64) {
 
 // expire lets go of what is over: lingering connections and tombs, oldest
 // first, and now and then an idle connection. Those with segments to come are
-// judged by the times of these (see lookup); the slack leaves them to that
-// where a capture is a little out of order.
+// judged as these come (see over); the slack leaves them to that where a
+// capture is a little out of order.
 func (t *Table[S]) expire() {
 	now := t.now - int64(clockSlack)
 	for t.lingerHead != 0 {

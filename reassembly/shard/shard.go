@@ -108,6 +108,8 @@ type reader struct {
 	copies capture.Copies
 	twins  capture.Twins
 	totals Totals
+	came   int64 // see Segment.Came
+	before int64 // time of the packet before
 }
 
 func (r *reader) run(deal func(*capture.Segment, *capture.Block), tick func(*Tick)) error {
@@ -134,6 +136,10 @@ func (r *reader) run(deal func(*capture.Segment, *capture.Block), tick func(*Tic
 		default:
 			r.back(&p)
 		}
+		if t.Packets > 1 {
+			r.came = max(r.came, min(p.Time, r.before))
+		}
+		r.before = p.Time
 		if r.opts.Progress != nil && t.Packets%progressEvery == 0 {
 			r.opts.Progress(r.src.Info())
 		}
@@ -147,7 +153,7 @@ func (r *reader) run(deal func(*capture.Segment, *capture.Block), tick func(*Tic
 			r.dec.Skipped[capture.Copy]++
 			continue
 		}
-		s.Now = t.Last
+		s.Now, s.Came = t.Last, r.came
 		s.Twin = r.twins.Observe(&s)
 		t.Segments++
 		deal(&s, p.Block)
