@@ -28,7 +28,8 @@ const repository = "../../../.."
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"connlint": func() { os.Exit(Main(os.Args[1:], System())) },
+		"connlint":          func() { os.Exit(Main(os.Args[1:], System())) },
+		"connlint-measured": func() { os.Exit(measured()) },
 	})
 }
 
