@@ -11,6 +11,7 @@ import (
 	"github.com/connlint/connlint/analyzers/http1"
 	"github.com/connlint/connlint/analyzers/lifecycle"
 	"github.com/connlint/connlint/analyzers/timing"
+	"github.com/connlint/connlint/analyzers/tlsinfo"
 	"github.com/connlint/connlint/rules"
 	"github.com/connlint/connlint/rules/accum"
 )
@@ -316,7 +317,7 @@ func (Usage) end(r *Record, c *lifecycle.Conn) {
 		r.IdleLimit = r.IdleLimit.Add(int64(t) * int64(time.Second))
 	}
 	if s := ending(&c.End[http1.Server]); s.Seen() && c.First == http1.Server && c.LastResponse.Frame != 0 && c.LostCount == 0 &&
-		s.Time-c.LastResponse.Time >= int64(time.Second) {
+		s.Time-c.LastResponse.Time >= int64(time.Second) && !announced(c) {
 		r.IdleLimit = r.IdleLimit.Add(s.Time - c.LastResponse.Time)
 	}
 	if l := r.Links.At(c.ID, maxLinks); l != nil {
@@ -406,12 +407,24 @@ func causeOf(c *lifecycle.Conn) Cause {
 	case StillOpen:
 		return LeftOpen
 	case ByServer:
+		if announced(c) {
+			return ClientCloses
+		}
 		return ServerCloses
 	}
 	if c.First == http1.Server {
 		return ServerCloses
 	}
 	return ClientCloses
+}
+
+// announced reports whether the client said by TLS's close_notify that it
+// closes, before the server's FIN, which only answers it: which side's FIN is
+// out first after that is chance.
+func announced(c *lifecycle.Conn) bool {
+	last, fin := &c.End[http1.Client].LastData, &c.End[http1.Server].FIN
+	return c.Protocol == http1.TLS && c.TLS.Notify[http1.Client] == tlsinfo.Notified &&
+		last.Seen() && fin.Seen() && last.Seq.Less(fin.Ack)
 }
 
 // agent hashes a User-Agent: several may stand behind one address.
