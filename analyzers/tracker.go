@@ -28,8 +28,9 @@ type State struct {
 	hops  hop.Collector
 	sniff *sniffing // while the roles are unknown
 
-	// Tag belongs to who takes the facts.
-	Tag uint32
+	// Tag and Config belong to who takes the facts.
+	Tag    uint32
+	Config uint16
 	// Twin says that the connection repeats another one on the far side of an
 	// address translator: it is followed, but gives no facts.
 	Twin  bool

@@ -92,6 +92,13 @@ func Defaults() *Config {
 	}
 }
 
+// Override is a Config that holds in place of the general one for connections
+// to some servers.
+type Override struct {
+	Servers Endpoints
+	Config  *Config
+}
+
 // Ports returns how many ephemeral ports a client has towards one server.
 func (c *Config) Ports() int { return c.PortMax - c.PortMin + 1 }
 

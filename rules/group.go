@@ -72,9 +72,14 @@ type Grouper interface {
 	// Add takes a *lifecycle.Conn, *TransactionFact, *TurnFact, *StallFact,
 	// *hop.Sighting or *UsageFact, as Wants says.
 	Add(fact any)
+	// Under returns a Grouper for facts about connections to which c applies
+	// in place of the general Config; the rule's aggregate under c is g. It
+	// adds to the values of this one.
+	Under(c *Config, g Grouping) Grouper
 	// Merge takes over the values of another Grouper of the same rule.
 	Merge(Grouper)
-	// Judge reports on every key, in no particular order.
+	// Judge reports on every key, in no particular order: under the Config of
+	// its facts, or under the Pass's own if they have several.
 	Judge(*Pass)
 }
 
@@ -99,12 +104,42 @@ func GroupBy[F Fact, K comparable, A any](agg Aggregate[F, K, A]) Grouping {
 type grouping[F Fact, K comparable, A any] struct{ agg Aggregate[F, K, A] }
 
 func (g grouping[F, K, A]) New() Grouper {
-	return &grouper[F, K, A]{agg: g.agg, values: map[K]A{}}
+	return &grouper[F, K, A]{agg: g.agg, grouped: &grouped[F, K, A]{values: map[K]A{}}}
 }
 
 type grouper[F Fact, K comparable, A any] struct {
 	agg    Aggregate[F, K, A]
+	config *Config // nil for the general one
+	*grouped[F, K, A]
+}
+
+// grouped is what the groupers of one rule in one shard share.
+type grouped[F Fact, K comparable, A any] struct {
 	values map[K]A
+	// under holds the Config of keys whose facts all have the same one, which
+	// is not the general one; aggs the aggregate for it.
+	under map[K]*Config
+	aggs  map[*Config]Aggregate[F, K, A]
+}
+
+func (g *grouper[F, K, A]) Under(c *Config, other Grouping) Grouper {
+	agg := other.(grouping[F, K, A]).agg
+	if g.aggs == nil {
+		g.under, g.aggs = map[K]*Config{}, map[*Config]Aggregate[F, K, A]{}
+	}
+	g.aggs[c] = agg
+	return &grouper[F, K, A]{agg: agg, config: c, grouped: g.grouped}
+}
+
+// note takes down the Config of what was added to a key; had says whether
+// the key had a value before.
+func (g *grouped[F, K, A]) note(k K, had bool, c *Config) {
+	switch {
+	case !had && c != nil:
+		g.under[k] = c
+	case had && g.under[k] != c:
+		delete(g.under, k)
+	}
 }
 
 func (g *grouper[F, K, A]) Wants() FactKind {
@@ -127,18 +162,37 @@ func (g *grouper[F, K, A]) Wants() FactKind {
 func (g *grouper[F, K, A]) Add(fact any) {
 	f := fact.(F)
 	if k, ok := g.agg.Key(f); ok {
-		g.values[k] = g.agg.Add(g.values[k], f)
+		v, had := g.values[k]
+		g.values[k] = g.agg.Add(v, f)
+		if g.aggs != nil {
+			g.note(k, had, g.config)
+		}
 	}
 }
 
 func (g *grouper[F, K, A]) Merge(other Grouper) {
-	for k, v := range other.(*grouper[F, K, A]).values {
-		g.values[k] = g.agg.Merge(g.values[k], v)
+	o := other.(*grouper[F, K, A])
+	for c, agg := range o.aggs {
+		g.Under(c, grouping[F, K, A]{agg})
+	}
+	for k, v := range o.values {
+		mine, had := g.values[k]
+		g.values[k] = g.agg.Merge(mine, v)
+		if g.aggs != nil {
+			g.note(k, had, o.under[k])
+		}
 	}
 }
 
 func (g *grouper[F, K, A]) Judge(p *Pass) {
+	general := p.Config
 	for k, v := range g.values {
+		if c := g.under[k]; c != nil {
+			p.Config = c
+			g.aggs[c].Judge(p, k, v)
+			p.Config = general
+			continue
+		}
 		g.agg.Judge(p, k, v)
 	}
 }

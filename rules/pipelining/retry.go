@@ -83,6 +83,7 @@ type Attempt struct {
 // Loss is how an attempt came to nothing.
 type Loss struct {
 	At                   int64  // capture time from which the client can have known
+	Until                int64  // and until when another attempt is taken for its retry
 	Frame                uint64 // the FIN or RST, 0 for none
 	Cause                string // the rule that the end of the connection is for
 	Unreached            bool   // the server took no byte of the request
@@ -106,7 +107,9 @@ func (r Retries) Add(s Sent, f *rules.TransactionFact) Sent {
 	a := Attempt{At: f.Req.First.Time, Frame: f.Req.First.Frame, Conn: f.Conn.ID, Client: f.Conn.Client, Server: f.Conn.Server,
 		Keyed: f.Req.Bits.Has(http1.HasIdempotencyKey)}
 	if list.Takes(a, r.PerKey, compareAttempts) {
-		a.Loss = r.loss(f)
+		if a.Loss = r.loss(f); a.Loss != nil {
+			a.Loss.Until = a.Loss.At + int64(r.Within)
+		}
 		*list = list.Add(a, r.PerKey, compareAttempts)
 	}
 	return s
@@ -191,7 +194,7 @@ func (r Retries) judge(p *rules.Pass, list accum.SmallestN[Attempt]) {
 		for j < len(list) && (list[j].At < a.Loss.At || list[j].Conn == a.Conn) {
 			j++
 		}
-		if j == len(list) || list[j].At-a.Loss.At > int64(r.Within) || habit(list[:i], list[j].At-a.At) {
+		if j == len(list) || list[j].At > a.Loss.Until || habit(list[:i], list[j].At-a.At) {
 			continue
 		}
 		next = j + 1

@@ -62,11 +62,12 @@ func (leaking) Judge(p *rules.Pass, k Pair, a Spans) {
 			frames = append(frames, s.Frame)
 		}
 	}
-	if len(idle) < c.LeakMinIdle {
+	least := max(1, c.LeakMinIdle)
+	if len(idle) < least {
 		return
 	}
 	slices.Sort(idle)
-	full := idle[c.LeakMinIdle-1] // since when so many stand idle
+	full := idle[least-1] // since when so many stand idle
 	opens := 0
 	var first, last int64
 	for _, s := range a.List {

@@ -50,7 +50,7 @@ func (perRequest) Judge(p *rules.Pass, k Pair, r Record) {
 		return
 	}
 	m := r.Model(c.PoolIdle)
-	if m.Avoidable < c.AvoidableMin || float64(m.Avoidable) < c.AvoidablePart*float64(m.Connections) ||
+	if m.Avoidable < max(1, c.AvoidableMin) || float64(m.Avoidable) < c.AvoidablePart*float64(m.Connections) ||
 		float64(m.Avoidable) < c.AvoidableUsePart*float64(m.Transactions) {
 		return
 	}

@@ -120,7 +120,7 @@ func (limiting) Merge(a, b Limits) Limits {
 // Judge reports a server whose connections all ended at the same number.
 func (limiting) Judge(p *rules.Pass, server netip.AddrPort, a Limits) {
 	e := a.Ended[int(a.Most)]
-	if a.Most > int64(p.Config.RequestLimitMax) || e.N < int64(p.Config.RequestLimitConns) {
+	if a.Most > int64(p.Config.RequestLimitMax) || e.N < int64(max(1, p.Config.RequestLimitConns)) {
 		return
 	}
 	if second := e.Samples[min(1, len(e.Samples)-1)]; a.Opened <= second.Time {

@@ -21,21 +21,16 @@ type judge struct {
 	table *reassembly.Table[analyzers.State]
 	track *analyzers.Tracker
 
-	passes []rules.Pass // one a rule
-	found  collection
-	held   held // what a finding across connections may explain
+	views []*view // under Options.Config and, once used, under each of Options.Overrides
+	*view         // that of the fact at hand
+
+	found collection
+	held  held // what a finding across connections may explain
 
 	undecided undecidedList // connections with findings that an aggregate may withdraw
 
-	across   []*found        // findings across connections
-	groupers []rules.Grouper // by rule, nil without an aggregate
-	conns    []rules.Grouper // those that take connections
-	trans    []rules.Grouper // those that take transactions
-	turns    []rules.Grouper // those that take turns
-	stalls   []rules.Grouper // those that take stalls
-	hops     []rules.Grouper // those that take sightings
-	uses     []rules.Grouper // those that take usage
-	extra    []rules.Grouper // of Options.Groups
+	across []*found        // findings across connections
+	extra  []rules.Grouper // of Options.Groups
 
 	monitor *watch  // nil without Options.Monitor
 	out     *outbox // nil without Options.Stream
@@ -55,6 +50,18 @@ type judge struct {
 	head, transaction, anomaly, stall, turn, window, closed []int // rules that listen, by index
 }
 
+// view is the rules as they see what one Config applies to.
+type view struct {
+	passes   []rules.Pass    // one a rule
+	groupers []rules.Grouper // by rule, nil without an aggregate
+	conns    []rules.Grouper // those that take connections
+	trans    []rules.Grouper // those that take transactions
+	turns    []rules.Grouper // those that take turns
+	stalls   []rules.Grouper // those that take stalls
+	hops     []rules.Grouper // those that take sightings
+	uses     []rules.Grouper // those that take usage
+}
+
 // lack counts the connections that lack the same evidence.
 type lack struct {
 	conns uint64
@@ -67,11 +74,10 @@ type abstention struct {
 }
 
 func newJudge(opts *Options) *judge {
-	j := &judge{opts: opts, passes: make([]rules.Pass, len(opts.Rules)), groupers: make([]rules.Grouper, len(opts.Rules)),
-		pend: make([]pending, 1), missing: map[lifecycle.Evidence]*lack{}, servers: map[netip.Addr]bool{}, abstains: map[abstention]uint64{}}
+	j := &judge{opts: opts, pend: make([]pending, 1), missing: map[lifecycle.Evidence]*lack{}, servers: map[netip.Addr]bool{},
+		abstains: map[abstention]uint64{}}
 	j.found.all = opts.All
 	for i, r := range opts.Rules {
-		j.passes[i] = rules.Pass{Config: opts.Config, Conn: j.record, Report: func(f rules.Finding) { j.report(i, f) }}
 		for _, l := range []struct {
 			listens bool
 			list    *[]int
@@ -94,27 +100,60 @@ func newJudge(opts *Options) *judge {
 
 // group begins the rules' aggregates anew.
 func (j *judge) group() {
-	j.conns, j.trans, j.turns, j.stalls, j.hops, j.uses = nil, nil, nil, nil, nil, nil
-	groupers := make([]rules.Grouper, len(j.opts.Rules))
+	j.views = make([]*view, 1+len(j.opts.Overrides))
+	j.views[0] = j.newView(j.opts.Config, func(_ int, g rules.Grouping) rules.Grouper { return g.New() })
+	j.view = j.views[0]
+}
+
+// newView returns the rules under a Config. group makes the groupers, by the
+// rule's index.
+func (j *judge) newView(c *rules.Config, group func(int, rules.Grouping) rules.Grouper) *view {
+	v := &view{passes: make([]rules.Pass, len(j.opts.Rules)), groupers: make([]rules.Grouper, len(j.opts.Rules))}
 	for i, r := range j.opts.Rules {
+		v.passes[i] = rules.Pass{Config: c, Conn: j.record, Report: func(f rules.Finding) { j.report(i, f) }}
 		if r.Group != nil {
-			groupers[i] = r.Group(j.opts.Config).New()
-			j.feeds(groupers[i])
+			v.groupers[i] = group(i, r.Group(c))
+			v.feeds(v.groupers[i])
 		}
 	}
 	for _, g := range j.extra {
-		j.feeds(g)
+		v.feeds(g)
 	}
-	j.groupers = groupers
+	return v
 }
 
 // feeds puts g on the list of those that take its kind of fact.
-func (j *judge) feeds(g rules.Grouper) {
+func (v *view) feeds(g rules.Grouper) {
 	list := map[rules.FactKind]*[]rules.Grouper{
-		rules.ConnFact: &j.conns, rules.TransactionFacts: &j.trans, rules.TurnFacts: &j.turns,
-		rules.StallFacts: &j.stalls, rules.SightingFact: &j.hops, rules.UsageFacts: &j.uses,
+		rules.ConnFact: &v.conns, rules.TransactionFacts: &v.trans, rules.TurnFacts: &v.turns,
+		rules.StallFacts: &v.stalls, rules.SightingFact: &v.hops, rules.UsageFacts: &v.uses,
 	}[g.Wants()]
 	*list = append(*list, g)
+}
+
+// viewOf returns the view of a connection. It is looked up once, when it is
+// known which side the server is.
+func (j *judge) viewOf(c *analyzers.Conn) *view {
+	if c == nil {
+		return j.views[0]
+	}
+	n := c.State.Config
+	if n == 0 {
+		client, known := c.State.Life.Client()
+		_, server := lifecycle.Ends(&c.Key, client)
+		n = 1
+		if i := slices.IndexFunc(j.opts.Overrides, func(o rules.Override) bool { return o.Servers.Has(server) }); i >= 0 {
+			n = uint16(i + 2)
+		}
+		if known {
+			c.State.Config = n
+		}
+	}
+	if j.views[n-1] == nil {
+		config, general := j.opts.Overrides[n-2].Config, j.views[0].groupers
+		j.views[n-1] = j.newView(config, func(i int, g rules.Grouping) rules.Grouper { return general[i].Under(config, g) })
+	}
+	return j.views[n-1]
 }
 
 func (j *judge) trackerOptions() analyzers.Options {
@@ -158,6 +197,9 @@ func (j *judge) facts() analyzers.Facts {
 // at makes c the connection of the fact at hand.
 func (j *judge) at(c *analyzers.Conn) {
 	j.cur, j.rec = c, nil
+	if len(j.views) > 1 {
+		j.view = j.viewOf(c)
+	}
 }
 
 func (j *judge) record() *lifecycle.Conn {
@@ -265,7 +307,7 @@ func (j *judge) onWindow(c *analyzers.Conn, w *timing.Closure, inside bool, t *h
 }
 
 func (j *judge) onSighting(_ *analyzers.Conn, s *hop.Sighting) {
-	for _, g := range j.hops {
+	for _, g := range j.views[0].hops { // a proxy has two servers: what relates them has one Config
 		g.Add(s)
 	}
 }
@@ -428,9 +470,9 @@ func (j *judge) merge(o *judge) {
 	for i, g := range j.extra {
 		g.Merge(o.extra[i])
 	}
-	for i, g := range j.groupers {
+	for i, g := range j.views[0].groupers {
 		if g != nil {
-			g.Merge(o.groupers[i])
+			g.Merge(o.views[0].groupers[i])
 		}
 	}
 	for m, l := range o.missing {

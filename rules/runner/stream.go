@@ -119,7 +119,7 @@ func (j *judge) tick(s *stream, t *shard.Tick) {
 	window := cmp.Or(s.opts.Stream.Window, streamWindow)
 	if i := (t.Now - t.First) / int64(window); t.Packets > 0 && i > o.index {
 		o.index = i
-		o.window = &windowed{j.groupers, j.held, j.undecided, j.servers}
+		o.window = &windowed{j.views[0].groupers, j.held, j.undecided, j.servers}
 		j.held, j.undecided, j.servers = held{}, nil, map[netip.Addr]bool{}
 		j.group()
 	}
@@ -173,7 +173,7 @@ func (s *stream) judge(windows []*windowed, t *shard.Tick) {
 		}
 		for i, g := range w.groupers {
 			if g != nil {
-				total.groupers[i].Merge(g)
+				total.views[0].groupers[i].Merge(g)
 			}
 		}
 		maps.Copy(s.servers, w.servers)

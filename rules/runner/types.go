@@ -16,6 +16,9 @@ type Options struct {
 	// found the same cause on one connection.
 	Precedence map[string][]string
 	Config     *rules.Config
+	// Overrides hold in place of Config for connections to their servers: the
+	// first that has the server, of at most [MaxOverrides].
+	Overrides []rules.Override
 	// Workers is the number of shards; 0 picks one for each processor.
 	Workers int
 	// All keeps each occurrence as a finding of its own.
@@ -45,6 +48,9 @@ type Options struct {
 	// watch, if set, is shown every message head. For traces.
 	watch func(*analyzers.Conn, *http1.Head, *http1.Message)
 }
+
+// MaxOverrides is the greatest number of [Options.Overrides].
+const MaxOverrides = 1 << 12
 
 // Result is what one capture gave.
 type Result struct {

@@ -176,7 +176,7 @@ func (p Pileup) weigh(c *rules.Config, a *Closes) (w weight) {
 		w.rate = float64(a.At.Before(a.Opened.Max)) / max(w.span, time.Second).Seconds()
 	}
 	w.projected = w.rate * p.Hold.Seconds()
-	w.fires = a.At.N >= int64(c.TimeWaitMinCloses) && max(float64(w.held), w.projected) >= c.TimeWaitWarnPart*float64(c.Ports())
+	w.fires = a.At.N >= int64(max(1, c.TimeWaitMinCloses)) && max(float64(w.held), w.projected) >= c.TimeWaitWarnPart*float64(c.Ports())
 	return w
 }
 

@@ -48,7 +48,7 @@ type serverPileup struct{ Pileup }
 // Judge reports a rate of closes that keeps many connections in TIME_WAIT.
 func (p serverPileup) Judge(pass *rules.Pass, k Pair, a Closes) {
 	w := p.weigh(pass.Config, &a)
-	if a.At.N < int64(pass.Config.TimeWaitMinCloses) || w.projected < float64(pass.Config.ServerTimeWaitMin) {
+	if a.At.N < int64(max(1, pass.Config.TimeWaitMinCloses)) || w.projected < float64(pass.Config.ServerTimeWaitMin) {
 		return
 	}
 	f := rules.Finding{

@@ -145,7 +145,7 @@ func (Repeats) Judge(p *rules.Pass, k Name, a Shakes) {
 		late = late.take(&a.First[n])
 		n++
 	}
-	if late.Time.N < int64(p.Config.FullHandshakes) || n == maxShakes {
+	if late.Time.N < int64(max(1, p.Config.FullHandshakes)) || n == maxShakes {
 		return
 	}
 	first := &a.First[n]

@@ -189,7 +189,7 @@ func (a *app) newJob(cmd *cobra.Command, f *checkFlags) (*job, error) {
 	}[s.Redact]
 	j.bar = a.newProgress(f.progress.value, f.quiet)
 	j.opts = runner.Options{
-		Rules: j.run, Precedence: catalog.Precedence(), Config: &limits, Workers: int(f.workers), All: f.all, HTTPPorts: s.HTTPPorts,
+		Rules: j.run, Precedence: catalog.Precedence(), Config: &limits, Overrides: s.Overrides(&limits), Workers: int(f.workers), All: f.all, HTTPPorts: s.HTTPPorts,
 		Adjust: s.Adjust(j.now),
 	}
 	if j.bar != nil {

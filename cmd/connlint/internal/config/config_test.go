@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -81,8 +82,10 @@ thresholds:
   port-min: 1024
 servers:
   - server: 10.0.0.9:8080
+    select: [LAT, TW, FRM001]
     ignore: [TW]
     severity: {FRM001: info}
+    thresholds: {max-parallel: 20, pool-idle: 30s}
 suppress:
   - rule: LAT001
     host: "*.example"
@@ -208,7 +211,8 @@ func TestSchema(t *testing.T) {
 		t.Fatal(err)
 	}
 	for text, good := range map[string]bool{full: true, "": true, "fail-on: never\n": true, "fail_on: never\n": false,
-		"thresholds: {nagle-min-delay: 30}\n": false, "suppress: [{rule: LAT001}]\n": false} {
+		"thresholds: {nagle-min-delay: 30}\n": false, "servers: [{server: ':80', thresholds: {max-parallel: 2}}]\n": true,
+		"servers: [{host: a, thresholds: {max-parallel: 2}}]\n": false, "servers: [{server: ':80', thresholds: {max-paralel: 2}}]\n": false, "suppress: [{rule: LAT001}]\n": false} {
 		var v any
 		if err := yaml.Unmarshal([]byte(text), &v); err != nil {
 			t.Fatal(err)
@@ -312,6 +316,7 @@ func TestAdjustAndNotices(t *testing.T) {
 	s := decode(t, full)
 	lat, _ := catalog.Find("LAT001")
 	tw, _ := catalog.Find("TW001")
+	reu, _ := catalog.Find("REU001")
 	find := func(host, target string) *rules.Finding {
 		return &rules.Finding{Severity: rules.Warning, Subject: rules.Subject{Host: host, Target: target,
 			Client: netip.MustParseAddrPort("10.1.2.3:4000"), Server: netip.MustParseAddrPort("10.0.0.9:8080")}}
@@ -328,6 +333,7 @@ func TestAdjustAndNotices(t *testing.T) {
 		{lat, "api.example", "/orders", 0, true},
 		{lat, "example", "/orders/17", 0, true},
 		{tw, "", "", 0, false},
+		{reu, "", "", 0, false},
 	} {
 		f := find(c.host, c.target)
 		got, keep := adjust(c.rule, f)
@@ -343,8 +349,8 @@ func TestAdjustAndNotices(t *testing.T) {
 		t.Error("a suppression holds after its day")
 	}
 	for now, want := range map[time.Time]string{
-		march: ".connlint.yml:22:5: the suppression of LAT001 (known: OPS-17) is unused: nothing that it fits was found; remove it",
-		april: ".connlint.yml:22:5: the suppression of LAT001 (known: OPS-17) expired on 2026-03-31; remove it, or say until when it holds",
+		march: ".connlint.yml:24:5: the suppression of LAT001 (known: OPS-17) is unused: nothing that it fits was found; remove it",
+		april: ".connlint.yml:24:5: the suppression of LAT001 (known: OPS-17) expired on 2026-03-31; remove it, or say until when it holds",
 	} {
 		if got := s.Notices(now, []*rules.Rule{lat}, []int{0, 0}); len(got) != 1 || got[0] != want {
 			t.Errorf("%q\nwant %q", got, want)
@@ -355,6 +361,66 @@ func TestAdjustAndNotices(t *testing.T) {
 	}
 	if Defaults().Adjust(march) != nil {
 		t.Error("nothing to adjust, and yet a function")
+	}
+}
+
+// A server's thresholds are the general ones but for those that its entries
+// set, later ones over earlier ones.
+func TestOverrides(t *testing.T) {
+	s := decode(t, `
+thresholds: {max-parallel: 7, pool-idle: 7s}
+servers:
+  - server: 10.0.0.0/8
+    thresholds: {max-parallel: 10, unused-after: 1s}
+  - server: :8080
+    thresholds: {max-parallel: 80}
+  - server: 10.1.0.0/16
+    thresholds: {unused-after: 2s}
+  - server: 10.1.2.3:9090
+    thresholds: {max-parallel: 90}
+  - server: 2001:db8::/32
+    thresholds: {max-parallel: 6}
+  - host: api.example
+    ignore: [LAT]
+`)
+	list := s.Overrides(s.Rules)
+	for server, want := range map[string]struct {
+		parallel int
+		unused   time.Duration
+	}{
+		"192.0.2.1:80":         {7, 10 * time.Second},
+		"192.0.2.1:8080":       {80, 10 * time.Second},
+		"10.0.0.1:80":          {10, time.Second},
+		"10.0.0.1:8080":        {80, time.Second},
+		"10.1.0.1:80":          {10, 2 * time.Second},
+		"10.1.0.1:8080":        {80, 2 * time.Second},
+		"10.1.2.3:9090":        {90, 2 * time.Second},
+		"10.1.2.3:8080":        {80, 2 * time.Second},
+		"[2001:db8::1]:80":     {6, 10 * time.Second},
+		"[2001:db8::1]:8080":   {6, 10 * time.Second},
+		"[::ffff:10.0.0.1]:80": {10, time.Second},
+	} {
+		c := s.Rules
+		for _, o := range list {
+			if o.Servers.Has(netip.MustParseAddrPort(server)) {
+				c = o.Config
+				break
+			}
+		}
+		if c.MaxParallel != want.parallel || c.UnusedAfter != want.unused || c.PoolIdle != 7*time.Second {
+			t.Errorf("%s: max-parallel %d, unused-after %v, pool-idle %v", server, c.MaxParallel, c.UnusedAfter, c.PoolIdle)
+		}
+	}
+	if Defaults().Overrides(rules.Defaults()) != nil {
+		t.Error("overrides without servers")
+	}
+	var many strings.Builder
+	many.WriteString("servers:\n")
+	for i := range maxServers + 1 {
+		fmt.Fprintf(&many, "  - {server: ':%d', thresholds: {max-parallel: 2}}\n", i+1)
+	}
+	if err := Defaults().Decode(FileName, FileName, []byte(many.String())); err == nil || !strings.Contains(err.Error(), "more than 500 servers") {
+		t.Errorf("too many: %v", err)
 	}
 }
 

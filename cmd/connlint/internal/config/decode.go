@@ -151,12 +151,13 @@ type decoder struct {
 }
 
 func (d *decoder) finish() error {
-	if len(d.faults) == 0 {
-		if err := d.s.Rules.Check(); err != nil {
-			d.faults = append(d.faults, fmt.Errorf("%s: thresholds: %w", d.blame(err), err))
-		}
+	if len(d.faults) > 0 {
+		return errors.Join(d.faults...)
 	}
-	return errors.Join(d.faults...)
+	if err := d.s.Rules.Check(); err != nil {
+		return fmt.Errorf("%s: thresholds: %w", d.blame(err), err)
+	}
+	return d.s.checkServers()
 }
 
 // blame returns the place of the first threshold set here that err names.
@@ -258,11 +259,14 @@ func (d *decoder) unknown(k *yaml.Node, in string, known []string) {
 
 // from notes where a key's setting comes from.
 func (d *decoder) from(key string, n *yaml.Node) {
-	origin := d.name
-	if !d.flag {
-		origin = fmt.Sprintf("%s:%d", d.name, n.Line)
+	d.s.origins[key] = d.line(n)
+}
+
+func (d *decoder) line(n *yaml.Node) string {
+	if d.flag {
+		return d.name
 	}
-	d.s.origins[key] = origin
+	return fmt.Sprintf("%s:%d", d.name, n.Line)
 }
 
 // topKeys are the keys of a configuration, in the order in which it is
@@ -298,7 +302,11 @@ func (d *decoder) root(n *yaml.Node) {
 		case "severity":
 			d.severities(v, key, s.Severity)
 		case "thresholds":
-			d.thresholds(v)
+			d.thresholds(v, key, s.Rules, func(t rules.Threshold, value any, k, v *yaml.Node) {
+				d.from("thresholds."+t.Name, k)
+				d.thresholdAt[t.Name] = d.place(v)
+				t.Set(s.Rules, value)
+			})
 		case "servers":
 			s.Servers = nil
 			d.list(v, key, "server", func(i int, n *yaml.Node) { s.Servers = append(s.Servers, d.server(n)) })
@@ -510,41 +518,52 @@ func threshold(name string) (rules.Threshold, bool) {
 	return rules.Threshold{}, false
 }
 
-func (d *decoder) thresholds(n *yaml.Node) {
+// thresholds calls set for each threshold of a map. Those that are wrong are
+// as in c.
+func (d *decoder) thresholds(n *yaml.Node, in string, c *rules.Config, set func(t rules.Threshold, value any, k, v *yaml.Node)) {
 	var known []string
 	for _, t := range rules.Thresholds() {
 		known = append(known, t.Name)
 	}
-	c := d.s.Rules
-	d.entries(n, "thresholds", known, func(name string, k, v *yaml.Node) {
+	d.entries(n, in, known, func(name string, k, v *yaml.Node) {
 		t, _ := threshold(name) // entries has passed the known ones alone
-		d.from("thresholds."+name, k)
-		d.thresholdAt[name] = d.place(v)
 		switch old := t.Get(c).(type) {
 		case time.Duration:
-			t.Set(c, d.duration(v, name, old))
+			set(t, d.duration(v, name, old), k, v)
 		case int:
-			t.Set(c, d.whole(v, name, old))
+			set(t, d.whole(v, name, old), k, v)
 		case float64:
-			t.Set(c, d.number(v, name, old))
+			set(t, d.number(v, name, old), k, v)
 		}
 	})
 }
 
 func (d *decoder) server(n *yaml.Node) Server {
-	x := Server{Severity: map[string]rules.Severity{}}
-	d.entries(n, "servers", []string{"server", "host", "ignore", "severity"}, func(key string, k, v *yaml.Node) {
+	x := Server{Severity: map[string]rules.Severity{}, place: d.line(n)}
+	faults := len(d.faults)
+	var thresholds *yaml.Node
+	d.entries(n, "servers", []string{"server", "host", "select", "ignore", "severity", "thresholds"}, func(key string, k, v *yaml.Node) {
 		switch in := "servers." + key; key {
+		case "select":
+			x.Select = d.ruleCodes(v, in)
 		case "ignore":
 			x.Ignore = d.ruleCodes(v, in)
 		case "severity":
 			d.severities(v, in, x.Severity)
+		case "thresholds":
+			thresholds = k
+			d.thresholds(v, in, d.s.Rules, func(t rules.Threshold, value any, _, v *yaml.Node) {
+				x.Thresholds = append(x.Thresholds, Threshold{t, value, d.place(v)})
+			})
 		default:
 			d.match(&x.Match, in, key, v)
 		}
 	})
-	if n.Kind == yaml.MappingNode && x.Match.Empty() {
+	switch {
+	case n.Kind == yaml.MappingNode && len(d.faults) == faults && x.Match.Empty():
 		d.fault(n, "servers", "expected server or host, to say which is meant")
+	case thresholds != nil && x.Match.Host != "":
+		d.fault(thresholds, "servers.thresholds", "they hold for whole connections, and one may be used for several hosts; name the server by its address alone")
 	}
 	return x
 }
@@ -567,29 +586,35 @@ func (d *decoder) match(m *Match, in, key string, v *yaml.Node) {
 	}
 }
 
-func (d *decoder) endpoints(n *yaml.Node, key, expected string) Endpoints {
+func (d *decoder) endpoints(n *yaml.Node, key, expected string) rules.Endpoints {
 	s, ok := d.text(n, key, expected)
 	if !ok {
-		return Endpoints{}
+		return rules.Endpoints{}
 	}
 	if port, ok := strings.CutPrefix(s, ":"); ok {
 		if p, err := strconv.ParseUint(port, 10, 16); err == nil && p > 0 {
-			return Endpoints{Port: uint16(p)}
+			return rules.Endpoints{Port: uint16(p)}
 		}
 	}
 	if a, err := netip.ParseAddr(strings.Trim(s, "[]")); err == nil {
-		return Endpoints{Net: netip.PrefixFrom(a.Unmap().WithZone(""), a.Unmap().BitLen())}
+		return rules.Endpoints{Net: netip.PrefixFrom(a.Unmap().WithZone(""), a.Unmap().BitLen())}
 	}
 	if p, err := netip.ParsePrefix(s); err == nil {
-		return Endpoints{Net: p.Masked()}
+		return rules.Endpoints{Net: p.Masked()}
 	}
 	if a, err := netip.ParseAddrPort(s); err == nil && a.Port() > 0 {
 		ip := a.Addr().Unmap().WithZone("")
-		return Endpoints{Net: netip.PrefixFrom(ip, ip.BitLen()), Port: a.Port()}
+		return rules.Endpoints{Net: netip.PrefixFrom(ip, ip.BitLen()), Port: a.Port()}
 	}
 	d.wrong(n, key, expected)
-	return Endpoints{}
+	if key != "suppress.client" && hostname.MatchString(s) {
+		last := len(d.faults) - 1
+		d.faults[last] = fmt.Errorf("%w; a name goes under host", d.faults[last])
+	}
+	return rules.Endpoints{}
 }
+
+var hostname = regexp.MustCompile(`^[A-Za-z*][-A-Za-z0-9_.*]*$`)
 
 func (d *decoder) suppression(n *yaml.Node) Suppression {
 	x := Suppression{place: d.place(n)}

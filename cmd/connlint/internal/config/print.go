@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -39,7 +38,7 @@ func doc(key string) string {
 	case "thresholds":
 		return "From where on something counts as a fault."
 	case "servers":
-		return "What differs for some servers: address, network or port, or the name that clients ask for."
+		return "What differs for some servers: address, network or port, or the name that clients ask for. thresholds need an address."
 	case "suppress":
 		return "Findings that are known and accepted. reason is a must; after the day of expires they are findings again."
 	case "budgets":
@@ -96,17 +95,8 @@ func (s *Settings) Write(w io.Writer) error {
 				if i == 0 {
 					line("", key, "", origin)
 				}
-				b.WriteString("  - # " + strconv.Itoa(i+1) + "\n")
-				writeMatch(&b, &x.Match)
-				if len(x.Ignore) > 0 {
-					fmt.Fprintf(&b, "    ignore: %s\n", flow(x.Ignore))
-				}
-				for j, code := range slices.Sorted(maps.Keys(x.Severity)) {
-					if j == 0 {
-						b.WriteString("    severity:\n")
-					}
-					fmt.Fprintf(&b, "      %s: %s\n", code, x.Severity[code])
-				}
+				fmt.Fprintf(&b, "  - # %s\n", report.Text(x.place))
+				writeServer(&b, &x, line)
 			}
 		case "suppress":
 			for i, x := range s.Suppressions {
@@ -158,6 +148,28 @@ func writeSeverities(line func(indent, key, value, origin string), indent string
 	}
 }
 
+func writeServer(b *strings.Builder, x *Server, line func(indent, key, value, origin string)) {
+	writeMatch(b, &x.Match)
+	if x.Select != nil {
+		fmt.Fprintf(b, "    select: %s\n", flow(x.Select))
+	}
+	if len(x.Ignore) > 0 {
+		fmt.Fprintf(b, "    ignore: %s\n", flow(x.Ignore))
+	}
+	for i, code := range slices.Sorted(maps.Keys(x.Severity)) {
+		if i == 0 {
+			b.WriteString("    severity:\n")
+		}
+		fmt.Fprintf(b, "      %s: %s\n", code, x.Severity[code])
+	}
+	for i, t := range x.Thresholds {
+		if i == 0 {
+			b.WriteString("    thresholds:\n")
+		}
+		line("      ", t.Name, value(t.Value), t.place)
+	}
+}
+
 func writeMatch(b *strings.Builder, m *Match) {
 	for _, x := range []struct{ key, value string }{
 		{"server", m.Server.String()}, {"client", m.Client.String()}, {"host", m.Host}, {"route", m.Route},
@@ -166,21 +178,6 @@ func writeMatch(b *strings.Builder, m *Match) {
 			fmt.Fprintf(b, "    %s: %s\n", x.key, quote(x.value))
 		}
 	}
-}
-
-// String returns e as a configuration spells it.
-func (e Endpoints) String() string {
-	switch {
-	case !e.Net.IsValid() && e.Port == 0:
-		return ""
-	case !e.Net.IsValid():
-		return ":" + strconv.Itoa(int(e.Port))
-	case e.Port != 0:
-		return netip.AddrPortFrom(e.Net.Addr(), e.Port).String()
-	case e.Net.IsSingleIP():
-		return e.Net.Addr().String()
-	}
-	return e.Net.String()
 }
 
 func quote(s string) string {
@@ -267,7 +264,7 @@ func WriteInit(w io.Writer) error {
 				fmt.Fprintf(&b, "%-36s # %s\n", "#  "+t.Name+": "+value(t.Get(s.Rules)), about)
 			}
 		case "servers":
-			b.WriteString("#servers:\n#  - server: 10.0.0.9:8080\n#    ignore: [TW002]\n#    severity: {FRM001: info}\n")
+			b.WriteString("#servers:\n#  - server: 10.0.0.9:8080\n#    ignore: [TW002]\n#    severity: {FRM001: info}\n#    thresholds: {max-parallel: 20}\n")
 		case "suppress":
 			b.WriteString("#suppress:\n#  - rule: LAT001\n#    host: api.example\n#    route: /orders/*\n#    client: 10.0.0.0/8\n" +
 				"#    reason: the old client is replaced in spring (OPS-17)\n#    expires: 2027-03-31\n")
@@ -289,7 +286,7 @@ func WriteSchema(w io.Writer) error {
 	count := object{"type": "integer", "minimum": 0}
 	severities := object{"type": []string{"object", "null"}, "propertyNames": rule,
 		"additionalProperties": object{"enum": severityNames()}}
-	thresholds := object{}
+	thresholds, differing := object{}, object{} // in general, and of servers
 	defaults := rules.Defaults()
 	for _, t := range rules.Thresholds() {
 		x := object{"default": t.Get(defaults)}
@@ -306,6 +303,9 @@ func WriteSchema(w io.Writer) error {
 			x["description"] = about
 		}
 		thresholds[t.Name] = x
+		own := maps.Clone(x)
+		delete(own, "default")
+		differing[t.Name] = own
 	}
 	endpoint := object{"type": "string", "description": "An address, network or port, as in 10.0.0.9:8080, 10.0.0.0/8 or :8080."}
 	properties := object{
@@ -319,8 +319,10 @@ func WriteSchema(w io.Writer) error {
 		"severity":   severities,
 		"thresholds": object{"type": []string{"object", "null"}, "additionalProperties": false, "properties": thresholds},
 		"servers": object{"type": []string{"array", "null"}, "items": object{"type": "object", "additionalProperties": false,
-			"anyOf":      []object{{"required": []string{"server"}}, {"required": []string{"host"}}},
-			"properties": object{"server": endpoint, "host": text, "ignore": list, "severity": severities}}},
+			"anyOf": []object{{"required": []string{"server"}}, {"required": []string{"host"}}},
+			"not":   object{"required": []string{"host", "thresholds"}},
+			"properties": object{"server": endpoint, "host": text, "select": list, "ignore": list, "severity": severities,
+				"thresholds": object{"type": []string{"object", "null"}, "additionalProperties": false, "properties": differing}}}},
 		"suppress": object{"type": []string{"array", "null"}, "items": object{"type": "object", "additionalProperties": false,
 			"required": []string{"rule", "reason"},
 			"properties": object{"rule": list, "server": endpoint, "client": endpoint, "host": text,

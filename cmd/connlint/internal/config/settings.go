@@ -4,7 +4,6 @@ package config
 
 import (
 	"fmt"
-	"net/netip"
 	"path/filepath"
 	"strings"
 	"time"
@@ -36,9 +35,21 @@ type Settings struct {
 
 // Server is what differs for some servers.
 type Server struct {
-	Match    Match
-	Ignore   []string                  // codes
-	Severity map[string]rules.Severity // by code
+	Match      Match
+	Select     []string                  // codes, nil for all that are run
+	Ignore     []string                  // codes
+	Severity   map[string]rules.Severity // by code
+	Thresholds []Threshold               // Match names no host if there are any
+
+	place string // file and line
+}
+
+// Threshold is one that differs for some servers.
+type Threshold struct {
+	rules.Threshold
+	Value any // of the type that Kind says
+
+	place string // file, line and column
 }
 
 // Suppression is a finding that is known and accepted.
@@ -89,8 +100,8 @@ func (s *Settings) From(key, origin string) { s.origins[key] = origin }
 
 // Match says which findings are meant. An empty Match means all.
 type Match struct {
-	Server Endpoints
-	Client Endpoints
+	Server rules.Endpoints
+	Client rules.Endpoints
 	Host   string // pattern, * for any characters
 	Route  string // pattern, * for any characters but /, ** for any
 }
@@ -100,7 +111,7 @@ func (m *Match) Empty() bool { return *m == Match{} }
 
 // Fits reports whether a finding is meant.
 func (m *Match) Fits(f *rules.Finding) bool {
-	if !m.Server.has(f.Server) || !m.Client.has(f.Client) {
+	if !m.Server.Has(f.Server) || !m.Client.Has(f.Client) {
 		return false
 	}
 	if m.Host != "" {
@@ -125,16 +136,6 @@ func (m *Match) Fits(f *rules.Finding) bool {
 // maxRoute bounds the routes that are compared, in bytes: they come from
 // packets, and patterns take time in the square of it.
 const maxRoute = 1024
-
-// Endpoints are the addresses of a network, or all, with a port or any.
-type Endpoints struct {
-	Net  netip.Prefix // invalid for all addresses
-	Port uint16       // 0 for any
-}
-
-func (e Endpoints) has(a netip.AddrPort) bool {
-	return (!e.Net.IsValid() || e.Net.Contains(a.Addr().Unmap().WithZone(""))) && (e.Port == 0 || e.Port == a.Port())
-}
 
 // glob matches s against a pattern: * stands for any characters but the
 // separator, ** for any.
@@ -178,7 +179,7 @@ func (s *Settings) Adjust(now time.Time) func(*rules.Rule, *rules.Finding) (int,
 	}
 	servers := make([]server, len(s.Servers))
 	for i, x := range s.Servers {
-		servers[i] = server{x.Match, set(x.Ignore), x.Severity}
+		servers[i] = server{x.Match, x.dropped(), x.Severity}
 	}
 	suppressed := make([]map[string]bool, len(s.Suppressions))
 	for i := range s.Suppressions {
@@ -192,8 +193,8 @@ func (s *Settings) Adjust(now time.Time) func(*rules.Rule, *rules.Finding) (int,
 		}
 		for i := range servers {
 			x := &servers[i]
-			if severity, ok := x.severity[r.Code]; (ok || x.ignore[r.Code]) && x.match.Fits(f) {
-				if x.ignore[r.Code] {
+			if severity, ok := x.severity[r.Code]; (ok || x.dropped[r.Code]) && x.match.Fits(f) {
+				if x.dropped[r.Code] {
 					return 0, false
 				}
 				f.Severity = severity
@@ -210,8 +211,21 @@ func (s *Settings) Adjust(now time.Time) func(*rules.Rule, *rules.Finding) (int,
 
 type server struct {
 	match    Match
-	ignore   map[string]bool
+	dropped  map[string]bool // rules, by code
 	severity map[string]rules.Severity
+}
+
+// dropped returns the codes of the rules that x leaves out.
+func (x *Server) dropped() map[string]bool {
+	out := set(x.Ignore)
+	if selected := set(x.Select); x.Select != nil {
+		for _, r := range catalog.All() {
+			if !selected[r.Code] {
+				out[r.Code] = true
+			}
+		}
+	}
+	return out
 }
 
 func set(words []string) map[string]bool {
