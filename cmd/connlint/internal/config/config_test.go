@@ -212,7 +212,7 @@ func TestSchema(t *testing.T) {
 	}
 	for text, good := range map[string]bool{full: true, "": true, "fail-on: never\n": true, "fail_on: never\n": false,
 		"thresholds: {nagle-min-delay: 30}\n": false, "servers: [{server: ':80', thresholds: {max-parallel: 2}}]\n": true,
-		"servers: [{host: a, thresholds: {max-parallel: 2}}]\n": false, "servers: [{server: ':80', thresholds: {max-paralel: 2}}]\n": false, "suppress: [{rule: LAT001}]\n": false} {
+		"servers: [{host: a, thresholds: {max-parallel: 2}}]\n": false, "servers: [{server: ':80', thresholds: {max-parallels: 2}}]\n": false, "suppress: [{rule: LAT001}]\n": false} {
 		var v any
 		if err := yaml.Unmarshal([]byte(text), &v); err != nil {
 			t.Fatal(err)
