@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -16,9 +17,8 @@ import (
 
 // How a ladder is drawn.
 const (
-	arrowWidth = 30                     // columns between client and server
-	foldRun    = 6                      // segments alike in a row before those between are folded
-	idleGap    = 500 * time.Millisecond // longest wait drawn as a mere difference
+	foldRun = 6                      // segments alike in a row before those between are folded
+	idleGap = 500 * time.Millisecond // longest wait drawn as a mere difference
 )
 
 // Ladder draws a connection segment by segment: the client's to the right, the
@@ -27,22 +27,31 @@ const (
 func Ladder(w io.Writer, t *runner.Trace, around uint64, s Style) error {
 	p := newPage(s)
 	c := &t.Conn
-	p.wrap("", fmt.Sprintf("%s, connection %d: %s → %s, %s", Text(t.Result.File), t.Number, endpoint(c.Client), endpoint(c.Server), speaks(c)), 4)
+	name := fmt.Sprintf("connection %d", t.Number)
+	if t.Number < 0 {
+		name = fmt.Sprintf("connection of frame %d", c.ID)
+	}
+	p.wrap("", fmt.Sprintf("%s, %s: %s → %s, %s", Text(t.Result.File), name, endpoint(c.Client), endpoint(c.Server), speaks(c)), 4)
 	p.wrap("", legs(c), 4)
+	rows := fold(t, around)
+	l := p.rungs(t, rows)
 	if len(t.Rows) > 0 {
 		p.line()
-		p.line(p.paint(faint, fmt.Sprintf("%11s %9s %7s   %-*s", "seconds", "since", "frame", arrowWidth+4, "client"+strings.Repeat(" ", arrowWidth-8)+"server")))
+		since := fmt.Sprintf(" %*s", l.since, "since")
+		if l.since == 0 {
+			since = ""
+		}
+		p.line(p.paint(faint, fmt.Sprintf("%*s%s %*s%*s%-*s", l.seconds, "seconds", since, l.frame, "frame", l.marks+2, "", l.arrow+4, "client"+strings.Repeat(" ", l.arrow-8)+"server")))
 	}
-	rows := fold(t, around)
 	var last int64
 	for i, r := range rows {
 		row := &t.Rows[r.first]
 		if i > 0 {
 			if wait := time.Duration(row.Time - last); wait >= idleGap {
-				p.line(p.paint(faint, fmt.Sprintf("%11s %9s %7s   %s", "⋮", "", "", center("⋮ "+duration(int64(wait))+" of silence", arrowWidth+4))))
+				p.line(p.paint(faint, fmt.Sprintf("%*s%s%s", l.seconds, "⋮", strings.Repeat(" ", l.lead()-l.seconds), center("⋮ "+duration(int64(wait))+" of silence", l.arrow+4))))
 			}
 		}
-		p.row(t, r, last)
+		p.row(t, r, last, l)
 		last = t.Rows[r.first+r.n-1].Time
 	}
 	if t.More > 0 {
@@ -114,32 +123,102 @@ func dataSide(r *runner.Row) int {
 	return int(r.Side)
 }
 
-func (p *page) row(t *runner.Trace, r run, last int64) {
+// rungs are the widths of a ladder's columns.
+type rungs struct {
+	seconds, since, frame, marks int
+
+	arrow int  // between client and server
+	below bool // notes stand below the arrows, not beside
+}
+
+// lead returns the columns before an arrow.
+func (l *rungs) lead() int {
+	n := l.seconds + 1 + l.frame + 1 + l.marks + 1
+	if l.since > 0 {
+		n += 1 + l.since
+	}
+	return n
+}
+
+// rungs lays out a ladder: the same for all connections where there is room,
+// else as narrow as this one's figures are.
+func (p *page) rungs(t *runner.Trace, rows []run) *rungs {
+	l := &rungs{seconds: 11, since: 9, frame: 7, marks: 1, arrow: 30}
+	for i := range t.Rows {
+		l.marks = max(l.marks, len(marks(&t.Rows[i])))
+	}
+	if p.width >= columns || len(t.Rows) == 0 {
+		return l
+	}
+	end := &t.Rows[len(t.Rows)-1]
+	l.seconds = max(len(seconds(t, end)), len("seconds"))
+	l.frame = max(len(strconv.FormatUint(end.Frame, 10)), len("frame"))
+	longest := len("client  server")
+	for _, r := range rows {
+		text := label(&t.Rows[r.first])
+		if r.n > 1 {
+			text, _ = foldedLabel(t, r)
+		}
+		longest = max(longest, utf8.RuneCountInString(text))
+	}
+	l.arrow = min(longest+4, 30)
+	const notes = 20 // columns, at least
+	if p.width-l.lead()-l.arrow-6 < notes {
+		l.below = true
+	}
+	if p.width < l.lead()+l.arrow+4 {
+		l.since = 0
+		l.arrow = min(l.arrow, max(p.width-l.lead()-4, 16))
+	}
+	return l
+}
+
+// marks are those of the findings that name a row's frame.
+func marks(r *runner.Row) string {
+	s := ""
+	for _, f := range r.Findings {
+		s += mark(f)
+	}
+	return s
+}
+
+func seconds(t *runner.Trace, r *runner.Row) string {
+	return fmt.Sprintf("%.6f", float64(r.Time-t.Rows[0].Time)/1e9)
+}
+
+func (p *page) row(t *runner.Trace, r run, last int64, l *rungs) {
 	row := &t.Rows[r.first]
 	since := ""
-	if r.first > 0 {
-		since = "+" + duration(row.Time-last)
+	if l.since > 0 {
+		if r.first > 0 {
+			since = "+" + duration(row.Time-last)
+		}
+		since = fmt.Sprintf(" %*s", l.since, since)
 	}
-	marks := ""
-	for _, f := range row.Findings {
-		marks += mark(f)
-	}
-	lead := fmt.Sprintf("%11.6f %9s %7d %s", float64(row.Time-t.Rows[0].Time)/1e9, since, row.Frame, p.paint(red, fmt.Sprintf("%1s", marks)))
+	m := marks(row)
+	lead := fmt.Sprintf("%*s%s %*d %*s%s ", l.seconds, seconds(t, row), since, l.frame, row.Frame, l.marks-len(m), "", p.paint(red, m))
 	text, note := label(row), notes(row)
 	if r.n > 1 {
 		text, note = foldedLabel(t, r)
 	}
-	arrow := p.arrow(row.Side, text)
+	arrow := l.draw(row.Side, text)
 	if r.n > 1 {
 		arrow = strings.ReplaceAll(arrow, "─", "┄")
 	}
-	p.wrapAt(lead+" "+arrow+"  ", visible(lead)+arrowWidth+7, note)
+	if !l.below {
+		p.wrapAt(lead+arrow+"  ", visible(lead)+l.arrow+6, note)
+		return
+	}
+	p.line(lead, arrow)
+	if note != "" {
+		p.wrapAt(strings.Repeat(" ", l.lead()), l.lead(), note)
+	}
 }
 
-// arrow draws text on an arrow from one side to the other.
-func (p *page) arrow(from http1.Side, text string) string {
+// draw draws text on an arrow from one side to the other.
+func (l *rungs) draw(from http1.Side, text string) string {
 	text = " " + text + " "
-	room := arrowWidth - utf8.RuneCountInString(text)
+	room := l.arrow - utf8.RuneCountInString(text)
 	left := max(room/2, 1)
 	line := strings.Repeat("─", left) + text + strings.Repeat("─", max(room-left, 1))
 	if from == http1.Client {
