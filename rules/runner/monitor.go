@@ -128,6 +128,7 @@ type watch struct {
 	other   pair // of the pairs that found no room
 	pairs   map[pairKey]*pair
 	evicted int
+	full    int // connections until it is worth looking for room again
 	// unknown are connections of which it is not yet known who the client is.
 	unknown map[uint64]struct{}
 
@@ -166,6 +167,11 @@ func (m *Monitor) Conclude(res *Result) {
 	own := *res
 	own.Findings = slices.Clone(res.Findings)
 	m.result.Store(&own)
+	if shards := m.shards.Load(); shards != nil {
+		for _, w := range *shards {
+			w.release()
+		}
+	}
 }
 
 func (m *Monitor) attach(judges []*judge) {
@@ -203,6 +209,14 @@ func (w *watch) finish() {
 	w.ended = true
 }
 
+// release lets go of all that only the run itself needed.
+func (w *watch) release() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.j = &judge{opts: w.j.opts, firsts: w.j.firsts}
+	w.unknown = nil
+}
+
 // pairOf returns the account of a connection's ends; make says whether it is
 // to be begun if there is none.
 func (w *watch) pairOf(c *analyzers.Conn, begin bool) *pair {
@@ -213,7 +227,12 @@ func (w *watch) pairOf(c *analyzers.Conn, begin bool) *pair {
 	p := w.pairs[k]
 	if p == nil && begin {
 		if len(w.pairs) >= w.opts.Pairs {
-			w.makeRoom()
+			// All may have open connections: looking on every time would take
+			// longer than all else.
+			if w.full--; w.full < 0 {
+				w.makeRoom()
+				w.full = w.opts.Pairs / 4
+			}
 		}
 		if len(w.pairs) < w.opts.Pairs {
 			p = &pair{}
@@ -367,6 +386,9 @@ func (w *watch) over(c *analyzers.Conn, t *http1.Transaction) {
 func (w *watch) closed(c *analyzers.Conn, r *lifecycle.Conn) {
 	w.early(c)
 	if c.State.Twin {
+		if i, ok := w.index[c.ID]; ok { // not known for a twin when it was opened
+			w.recent[i].conn = nil
+		}
 		return
 	}
 	w.settle(c)
@@ -633,10 +655,9 @@ func (m *Monitor) chart(s *Snapshot, shards []*watch, target axis, pairs map[pai
 	if !target.set {
 		return
 	}
-	keys = keys[:min(len(keys), charted)]
 	var hold int64
 	total := newPlot()
-	plots := make([]plot, len(keys))
+	plots := make([]plot, min(len(keys), charted))
 	for i := range plots {
 		plots[i] = newPlot()
 	}
@@ -645,20 +666,22 @@ func (m *Monitor) chart(s *Snapshot, shards []*watch, target axis, pairs map[pai
 		hold = int64(w.j.opts.Config.TimeWait)
 		total.gather(&w.total, &w.axis, &target)
 		for i, k := range keys {
-			if p := w.pairs[k]; p != nil {
+			switch p := w.pairs[k]; {
+			case p == nil:
+			case i < len(plots):
 				plots[i].gather(p, &w.axis, &target)
+			default: // what waits now is all that is told
+				pairs[k].TimeWait += p.wait.waiting(&w.axis, s.Now, hold)
 			}
 		}
 		w.mu.Unlock()
 	}
 	s.Total.Series = total.series(&target, s.Now, hold)
-	for i, k := range keys {
-		pairs[k].Series = plots[i].series(&target, s.Now, hold)
-	}
-	for _, p := range append([]*PairRow{&s.Total}, slices.Collect(maps.Values(pairs))...) {
-		if n := len(p.Series.TimeWait); n > 0 {
-			p.TimeWait = p.Series.TimeWait[n-1]
-		}
+	s.Total.TimeWait = s.Total.Series.TimeWait[len(s.Total.Series.TimeWait)-1]
+	for i, k := range keys[:len(plots)] {
+		p := pairs[k]
+		p.Series = plots[i].series(&target, s.Now, hold)
+		p.TimeWait = p.Series.TimeWait[len(p.Series.TimeWait)-1]
 	}
 }
 

@@ -152,15 +152,31 @@ func (p *plot) series(a *axis, now, hold int64) Series {
 	}
 	s.Open, s.Idle = accumulate(p.open), accumulate(p.idle)
 	s.TimeWait = make([]int64, n)
-	span := int(hold >> a.shift)
 	for i := range s.TimeWait {
-		if span == 0 { // a bin is longer than they wait
-			s.TimeWait[i] = int64(float64(p.wait[i]) * float64(hold) / float64(s.Width))
-			continue
-		}
-		for _, k := range p.wait[max(i-span, 0) : i+1] {
-			s.TimeWait[i] += k
-		}
+		s.TimeWait[i] = waiting(p.wait[:i+1], a, hold)
 	}
 	return s
+}
+
+// waiting counts the sockets of a series that are still waiting at the time
+// now, each for hold nanoseconds.
+func (s *series) waiting(a *axis, now, hold int64) int64 {
+	i := min(now>>a.shift-a.start, bins-1)
+	if !a.set || i < 0 {
+		return 0
+	}
+	return waiting(s.d[:i+1], a, hold)
+}
+
+// waiting counts those in the last of the bins who came in one of them.
+func waiting[N int32 | int64](came []N, a *axis, hold int64) int64 {
+	span := int(hold >> a.shift)
+	if span == 0 { // a bin is longer than they wait
+		return int64(float64(came[len(came)-1]) * float64(hold) / float64(int64(1)<<a.shift))
+	}
+	sum := int64(0)
+	for _, n := range came[max(len(came)-1-span, 0):] {
+		sum += int64(n)
+	}
+	return sum
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 
 	"github.com/gdamore/tcell/v2"
@@ -64,6 +65,7 @@ func (j *job) look(paths []string) error {
 		result := runner.Run(feed.Tap, j.opts)
 		j.holdToBudgets(result)
 		feed.Monitor.Conclude(result)
+		debug.FreeOSMemory() // the tables are gone; the user may stay for long
 		r.Captures = append(r.Captures, result)
 		r.Unread = unread(r.Unread, result.File, result.Err)
 	})

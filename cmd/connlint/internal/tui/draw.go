@@ -85,7 +85,7 @@ func (c canvas) header(m *Model) {
 	status, st := "reading", cyan
 	switch {
 	case m.Snap.Result != nil && m.Snap.Result.Err != nil:
-		status, st = "stopped: "+report.Text(m.Snap.Result.Err.Error()), red
+		status, st = "stopped early", red
 	case m.Snap.Result != nil:
 		status, st = "done", green
 	case m.Live:
@@ -99,14 +99,14 @@ func (c canvas) header(m *Model) {
 	status = cut(status, m.Width/2)
 	at := m.Width - 1 - width(status)
 	c.text(at, 0, width(status), st, status)
-	c.text(11, 0, at-12, plain, report.Text(m.Title))
+	c.text(11, 0, at-12, plain, cutLeft(report.Text(m.Title), at-12))
 
 	t := &m.Snap.Total
 	type part struct {
 		text  string
 		style style
 	}
-	parts := []part{{rules.Count(int64(m.Stats.Packets)) + " packets", plain}}
+	parts := []part{{plural(int(m.Stats.Packets), "packet"), plain}}
 	if m.Snap.Result == nil {
 		parts = append(parts, part{short(m.PacketRate) + "/s", plain}, part{bytesOf(m.ByteRate) + "/s", plain})
 	}
@@ -116,7 +116,7 @@ func (c canvas) header(m *Model) {
 	}
 	parts = append(parts, part{rules.Count(int64(m.Stats.Dropped)) + " dropped", dropped},
 		part{"mem " + bytesOf(m.Stats.Memory), plain}, part{rules.Count(t.Open) + " open", plain},
-		part{rules.Count(t.Requests) + " requests", plain})
+		part{plural(int(t.Requests), "request"), plain})
 	if reuse, ok := t.Reuse(); ok {
 		parts = append(parts, part{fmt.Sprintf("%.0f %% reuse", reuse*100), plain})
 	}
@@ -160,12 +160,19 @@ type tab struct {
 func (m *Model) tabs() [numTables]tab {
 	var out [numTables]tab
 	x := 1
-	for v, name := range [numTables]string{"1 Findings", "2 Servers", "3 Connections"} {
+	names := [numTables]string{"1 Findings", "2 Pairs", "3 Connections"}
+	if m.ByRule {
+		names[findings] = "1 Rules"
+	}
+	if m.ByServer {
+		names[servers] = "2 Servers"
+	}
+	for v, name := range names {
 		n := int64(m.tables[v].total)
 		if view(v) == connections {
 			n = m.Snap.Total.Conns
 		}
-		text := " " + name + " " + rules.Count(n) + " "
+		text := " " + name + " (" + rules.Count(n) + ") "
 		out[v] = tab{x, x + len(text), text}
 		x += len(text) + 1
 	}
@@ -187,20 +194,25 @@ func (c canvas) tabs(m *Model) {
 	if t.reverse {
 		say += ", reversed"
 	}
-	switch {
-	case m.View == findings && m.ByRule:
-		say = "rules, " + say
-	case m.View == servers && m.ByServer:
-		say = "servers, " + say
-	case m.View == servers:
-		say = "pairs, " + say
+	switch most := rules.Count(int64(len(m.Snap.Pairs))); {
+	case m.View == findings && m.Snap.Uncounted > 0:
+		say = "and " + rules.Count(int64(m.Snap.Uncounted)) + " that found no room, " + say
+	case m.View == findings && !m.ByRule && t.total > maxRows:
+		say = "the worst " + rules.Count(maxRows) + ", " + say
+	case m.View == servers && m.Snap.MorePairs > 0:
+		say = "of the " + most + " busiest pairs, " + say
 	case m.View == connections && m.latestOnly():
 		say = "the " + rules.Count(int64(t.total)) + " used last, " + say
 	}
-	if t.filter != "" {
-		say = fmt.Sprintf("%s of %s match %s · ", rules.Count(int64(len(t.rows))), rules.Count(int64(t.total)), report.Text(t.filter)) + say
-	}
 	room := m.Width - end - 3
+	if t.filter != "" {
+		of, by := fmt.Sprintf("%s of %s", rules.Count(int64(len(t.rows))), rules.Count(int64(t.total))), say
+		for _, say = range []string{of + " match " + report.Text(t.filter) + " · " + by, of + " match " + report.Text(t.filter), of + ": " + report.Text(t.filter)} {
+			if width(say) <= room {
+				break
+			}
+		}
+	}
 	say = cut(say, room)
 	c.text(m.Width-1-width(say), tabsAt, room, faint, say)
 }
@@ -262,6 +274,9 @@ func (m *Model) nothing() string {
 	case m.View == findings:
 		return "no fault found so far: a connection is judged when it ends"
 	}
+	if m.Snap.Result != nil {
+		return "no TCP connection"
+	}
 	return "no TCP connection yet"
 }
 
@@ -279,7 +294,7 @@ func (c canvas) details(m *Model) {
 		c.rule(m, y, "")
 		for i, l := range m.findingLines(r.finding) {
 			if i < n-1 {
-				c.line(1, y+1+i, m.Width-2, l, style{})
+				c.line(1, y+1+i, m.Width-2, l)
 			}
 		}
 	case r.rule != nil:
@@ -287,8 +302,11 @@ func (c canvas) details(m *Model) {
 		d := &r.rule.Doc
 		c.text(1, y+1, m.Width-2, bold, r.rule.Code+" "+r.rule.Name)
 		c.text(1, y+2, m.Width-2, plain, d.Title)
-		c.text(1, y+3, m.Width-2, plain, "fix: "+d.Fix)
-		c.text(1, y+5, m.Width-2, faint, plural(len(r.of), "group")+" of findings: Enter lists them, e explains the rule")
+		fix := line{spans: []span{{"fix: " + d.Fix, plain}}}.fold(m.Width - 2)
+		for i, l := range fix[:min(len(fix), max(n-5, 1))] {
+			c.line(1, y+3+i, m.Width-2, l)
+		}
+		c.text(1, y+n-1, m.Width-2, faint, plural(len(r.of), "group")+" of findings: Enter lists them, e explains the rule")
 	case r.pair != nil:
 		c.charts(m, y, r.pair)
 	}
@@ -318,7 +336,7 @@ func (c canvas) charts(m *Model, y int, p *runner.PairRow) {
 	if p.Client.IsValid() {
 		title = p.Client.String() + " → " + title
 	}
-	if p.Host != "" {
+	if p.Host != "" && p.Host != p.Server.String() && p.Host != p.Server.Addr().String() {
 		title += " " + report.Text(p.Host)
 	}
 	c.rule(m, y, title)
@@ -328,7 +346,12 @@ func (c canvas) charts(m *Model, y int, p *runner.PairRow) {
 		return
 	}
 	const label, tail = 11, 14
-	w := min(m.Width-label-tail-2, len(s.Open))
+	w := len(s.Open)
+	if room := m.Width - label - tail - 2; room < w {
+		w = room
+	} else if !m.Live && w > 0 {
+		w *= room / w // as wide as the screen
+	}
 	for i, k := range []struct {
 		name   string
 		values []int64
@@ -341,18 +364,19 @@ func (c canvas) charts(m *Model, y int, p *runner.PairRow) {
 		for _, v := range k.values {
 			peak = max(peak, v)
 		}
-		c.text(label+w+1, y+1+i, m.Width-label-w-2, plain, fmt.Sprintf("%s, peak %s", rules.Count(k.now), rules.Count(peak)))
+		say := fmt.Sprintf("%s, peak %s", rules.Count(k.now), rules.Count(peak))
+		if peak == 0 && i == 0 && p.Conns > 0 {
+			say = rules.Count(k.now) + ", too brief"
+		}
+		c.text(label+w+1, y+1+i, m.Width-label-w-2, plain, say)
 	}
 	span := int64(len(s.Open)) * s.Width
-	per := int64(len(s.Open)) / int64(max(w, 1)) * s.Width
-	c.text(label, y+4, m.Width-label-2, faint, fmt.Sprintf("%s in all, %s a column", duration(span), duration(max(per, s.Width))))
+	c.text(label, y+4, m.Width-label-2, faint, fmt.Sprintf("%s in all, %s a column", duration(span), duration(span/int64(max(w, 1)))))
 }
 
-func (c canvas) line(x, y, w int, l line, add style) {
+func (c canvas) line(x, y, w int, l line) {
 	for _, s := range l.spans {
-		st := s.style
-		st.attr += add.attr
-		c.text(x, y, w, st, s.text)
+		c.text(x, y, w, s.style, s.text)
 		n := min(width(s.text), w)
 		x, w = x+n, w-n
 	}
@@ -370,7 +394,7 @@ func (c canvas) document(m *Model) {
 		c.text(m.Width-width(where)-4, tabsAt, width(where)+2, faint, " "+where+" ")
 	}
 	for i := d.top; i < end; i++ {
-		c.line(1, docAt+i-d.top, m.Width-1, d.lines[i], style{})
+		c.line(1, docAt+i-d.top, m.Width-1, d.lines[i])
 	}
 }
 
@@ -391,20 +415,72 @@ func (c canvas) foot(m *Model) {
 		c.text(1, y, m.Width-2, yellow, report.Text(m.Message))
 		return
 	}
-	keys := "Enter open · e explain · g rules · / filter · o sort · s save · p pause · ?"
-	switch m.View {
-	case servers:
-		keys = "Enter connections · g servers · / filter · o sort · s save · p pause · ?"
-	case connections:
-		keys = "Enter ladder · / filter · o sort · s save · p pause · ? help · q quit"
-	case ladder:
-		keys = "Esc back · n next finding · e explain · s save packets · ? help · q quit"
-	case explain:
-		keys = "Esc back · n next rule · ? help · q quit"
-	case help:
-		keys = "Esc back · q quit"
+	for _, h := range m.hints() {
+		c.text(h.x, y, width(h.key), bold, h.key)
+		c.text(h.x+width(h.key)+1, y, width(h.does), faint, h.does)
 	}
-	c.text(1, y, m.Width-2, faint, keys)
+}
+
+// hint is a key named at the foot of the screen, to be clicked on too.
+type hint struct {
+	key, does string
+	press     KeyMsg
+	x         int
+}
+
+func (h *hint) width() int { return width(h.key) + 1 + width(h.does) }
+
+// hints places the keys of what is shown that there is room for; that of the
+// help is always there.
+func (m *Model) hints() []hint {
+	letter := func(r rune, does string) hint {
+		return hint{key: string(r), does: does, press: KeyMsg{Key: tcell.KeyRune, Rune: r}}
+	}
+	enter := func(does string) hint { return hint{key: "Enter", does: does, press: KeyMsg{Key: tcell.KeyEnter}} }
+	var list []hint
+	if m.View >= numTables {
+		list = append(list, hint{key: "Esc", does: "back", press: KeyMsg{Key: tcell.KeyEscape}})
+	}
+	switch m.View {
+	case findings:
+		other := "rules"
+		if m.ByRule {
+			other = "findings"
+		}
+		list = append(list, enter("open"), letter('e', "explain"), letter('g', other))
+	case servers:
+		other := "servers"
+		if m.ByServer {
+			other = "pairs"
+		}
+		list = append(list, enter("connections"), letter('g', other))
+	case connections:
+		list = append(list, enter("ladder"))
+	case ladder:
+		list = append(list, letter('n', "next finding"), letter('e', "explain"), letter('s', "save packets"), letter('r', "read again"))
+	case explain:
+		list = append(list, letter('n', "next rule"))
+	}
+	if m.View < numTables {
+		list = append(list, letter('/', "filter"), letter('o', "sort"), letter('s', "save"), letter('p', "pause"))
+	}
+	list = append(list, letter('q', "quit"))
+	last := letter('?', "help")
+	if m.View == help {
+		last.does = "back"
+	}
+	var out []hint
+	x := 1
+	for _, h := range list {
+		if x+h.width()+2+last.width() >= m.Width {
+			break
+		}
+		h.x = x
+		out = append(out, h)
+		x += h.width() + 2
+	}
+	last.x = x
+	return append(out, last)
 }
 
 const helpText = ` 1 2 3, Tab      findings, servers, connections; or click on a name
@@ -413,18 +489,18 @@ const helpText = ` 1 2 3, Tab      findings, servers, connections; or click on a
                  a connection drawn segment by segment; or click a second time
  Esc             back; takes off a filter
 
- /               show only rows that hold all these words; Enter keeps it
+ /               show only rows that hold all these words, or these addresses;
+                 Enter keeps the filter
  o   r           next order; the other way round; or click on a heading
  g               findings by rule or apart; servers or pairs
  e               explain the rule of a finding;  n N  the next, the one before
- n   N           on a ladder: next finding, the one before
- p               freeze the picture; capturing and judging go on
+ n N  r          on a ladder: next finding, the one before; read it again
+ p               freeze the picture, or let it go on; capturing goes on
  s               save: the findings listed (.json .jsonl .txt .md .sarif), or
                  the packets of a connection or pair (.pcapng)
  q, Ctrl-C       quit
 
  Findings stand once their connection has ended. Some are withdrawn at the end
- of the capture, when a finding across connections explains them.
- The reuse of a server is the part of its requests that found their connection
- open. t_wait counts sockets that wait out TIME_WAIT.
+ of the capture, when one across connections explains them. reuse: the part of
+ the requests that found their connection open. t_wait: sockets in TIME_WAIT.
 `

@@ -3,8 +3,10 @@ package tui
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/rivo/tview"
 
@@ -31,7 +33,7 @@ func severityStyle(s rules.Severity) style { return [...]style{cyan, yellow, red
 // line is a line of a document.
 type line struct {
 	spans  []span
-	marked bool // names a finding
+	marked int // the finding that a ladder's line names first, from 1; 0 for none
 }
 
 type span struct {
@@ -77,13 +79,89 @@ func parseLines(s string) []line {
 	return out
 }
 
-// markLines marks the lines of a ladder that carry the letter of a finding:
-// the only thing in red on a segment's line.
-func markLines(d *doc) {
-	for i := range d.lines {
-		l := &d.lines[i]
-		l.marked = slices.ContainsFunc(l.spans, func(s span) bool { return s.style == red && strings.TrimSpace(s.text) != "" })
+// markLines finds the lines of a ladder that carry the letter of a finding: the
+// only thing in red before an arrow.
+func markLines(lines []line) {
+	for i := range lines {
+		var at string
+		for _, s := range lines[i].spans {
+			if s.style == red {
+				at = strings.TrimSpace(s.text)
+			}
+			if at == "" || !strings.Contains(s.text, "│") {
+				continue
+			}
+			if n, err := strconv.Atoi(at); err == nil {
+				lines[i].marked = n // above the 26th; of several, any of them
+			} else if at[0] >= 'a' && at[0] <= 'z' {
+				lines[i].marked = int(at[0]-'a') + 1
+			}
+			break
+		}
 	}
+}
+
+// fold breaks a line that is wider than w columns, at blanks where it can. What
+// follows is indented, on a ladder to where the notes are.
+func (l line) fold(w int) []line {
+	all := ""
+	for _, s := range l.spans {
+		all += s.text
+	}
+	if width(all) <= w {
+		return []line{l}
+	}
+	hang := len(all) - len(strings.TrimLeft(all, " ")) + 4
+	if i := strings.LastIndex(all, "│  "); i >= 0 {
+		hang = width(all[:i]) + 3
+	}
+	if hang > w-8 {
+		hang = 0
+	}
+	out := []line{{marked: l.marked}}
+	now, room := &out[0], w
+	next := func() {
+		out = append(out, line{spans: []span{{text: strings.Repeat(" ", hang)}}})
+		now, room = &out[len(out)-1], w-hang
+	}
+	for _, s := range l.spans {
+		for s.text != "" {
+			n := width(s.text)
+			if n <= room {
+				now.spans = append(now.spans, s)
+				room -= n
+				break
+			}
+			head := prefix(s.text, room)
+			if i := strings.LastIndexByte(head, ' '); i > 0 && strings.TrimSpace(head[:i]) != "" {
+				head = head[:i]
+			} else if room < w-hang && n <= w-hang {
+				head = "" // all of it fits the next line
+			}
+			if head == "" && room == w-hang {
+				head = string([]rune(s.text)[:1])
+			}
+			now.spans = append(now.spans, span{head, s.style})
+			s.text = strings.TrimLeft(s.text[len(head):], " ")
+			next()
+		}
+	}
+	return out
+}
+
+// prefix returns as much of s as fits w columns.
+func prefix(s string, w int) string {
+	for i := range s {
+		if width(s[:i]) > w {
+			_, size := utf8.DecodeLastRuneInString(s[:i])
+			return s[:i-size]
+		}
+	}
+	if width(s) > w {
+		_, size := utf8.DecodeLastRuneInString(s)
+		return s[:len(s)-size]
+	}
+	return s
 }
 
 // width returns how many columns a text takes.
@@ -107,6 +185,31 @@ func cut(s string, w int) string {
 		r = r[:len(r)-1]
 	}
 	return string(r) + "…"
+}
+
+// cutLeft shortens s to w columns and keeps its end, as suits a path.
+func cutLeft(s string, w int) string {
+	if width(s) <= w {
+		return s
+	}
+	r := []rune(s)
+	for len(r) > 0 && width(string(r)) > w-1 {
+		r = r[1:]
+	}
+	return "…" + string(r)
+}
+
+// fit writes a count in at most w columns, in thousands or millions if it must.
+func fit(n int64, w int) string {
+	s := rules.Count(n)
+	for _, unit := range []string{"k", "M", "G"} {
+		if len(s) <= w {
+			break
+		}
+		n /= 1000
+		s = rules.Count(n) + unit
+	}
+	return s
 }
 
 // duration writes nanoseconds in at most seven columns.

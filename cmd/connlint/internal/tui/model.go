@@ -64,7 +64,8 @@ type Stats struct {
 // table is the state of one table.
 type table struct {
 	rows    []row
-	total   int // before the filter
+	stale   bool // rows are not the latest snapshot's: the table is not shown
+	total   int  // before the filter
 	sel     int
 	key     string // of the row selected: it stays so when rows move
 	top     int
@@ -80,7 +81,8 @@ type doc struct {
 	lines []line
 	top   int
 	conn  runner.Connection
-	trace *runner.Trace // of a ladder, nil while it is read
+	trace *runner.Trace // of a ladder, nil before it is read
+	wait  string        // how far the reading for a ladder is; empty if none goes on
 	rule  *rules.Rule   // of an explanation
 }
 
@@ -118,6 +120,11 @@ type (
 		Trace *runner.Trace
 		Err   error
 	}
+	// ReadMsg says how far the work on a TraceCmd is.
+	ReadMsg struct {
+		Conn runner.Connection
+		Part float64 // of the capture, 0 to 1
+	}
 	// SavedMsg answers a SaveCmd.
 	SavedMsg struct {
 		What string
@@ -131,6 +138,8 @@ type Cmd interface{}
 type (
 	// QuitCmd ends the program.
 	QuitCmd struct{}
+	// PollCmd asks for a snapshot soon.
+	PollCmd struct{}
 	// TraceCmd asks for a connection's segments.
 	TraceCmd struct{ Conn runner.Connection }
 	// SaveCmd asks to write findings, or the packets that Keep wants.
@@ -159,6 +168,11 @@ func Update(m Model, msg Msg) (Model, Cmd) {
 		m.snap(msg)
 	case TraceMsg:
 		m.traced(msg)
+	case ReadMsg:
+		if d := m.reading(); d != nil && d.conn == msg.Conn {
+			d.wait = fmt.Sprintf("reading the connection's packets … %.0f %%", msg.Part*100)
+			m.relayout()
+		}
 	case SavedMsg:
 		m.Message = msg.What
 		if msg.Err != nil {
@@ -191,28 +205,43 @@ func (m *Model) snap(msg SnapMsg) {
 		m.ByteRate = float64(msg.Stats.Bytes-m.since.Bytes) / d
 		m.since = msg.Stats
 	}
+	before := m.Snap.Result
 	m.Snap, m.Stats = msg.Snap, msg.Stats
-	m.refresh()
+	switch res := m.Snap.Result; {
+	case res == nil:
+		m.refresh()
+	case res != before: // it does not change any more
+		m.refresh()
+		if res.Err != nil && (before == nil || before.Err == nil) {
+			m.Message = "stopped early: " + res.Err.Error()
+		}
+	}
 }
 
-// refresh makes the rows of all tables anew.
+// refresh makes the rows of all tables anew: at once of the one shown, of the
+// others when they are.
 func (m *Model) refresh() {
 	for v := range numTables {
-		m.rebuild(v)
+		m.tables[v].stale = true
+		m.tables[v].total = m.total(v)
+	}
+	m.fresh()
+}
+
+// fresh brings the table shown up to date.
+func (m *Model) fresh() {
+	if m.View < numTables && m.tables[m.View].stale {
+		m.rebuild(m.View)
 	}
 }
 
 // rebuild makes a table's rows anew; the row selected stays so.
 func (m *Model) rebuild(v view) {
 	t := &m.tables[v]
+	t.stale, t.total = false, m.total(v)
 	all := m.rows(v)
-	t.total = len(all)
-	words := strings.Fields(strings.ToLower(t.filter))
-	if len(words) > 0 {
-		all = slices.DeleteFunc(all, func(r row) bool {
-			text := strings.ToLower(r.search())
-			return slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(text, w) })
-		})
+	if f := parseFilter(t.filter); len(f) > 0 {
+		all = slices.DeleteFunc(all, func(r row) bool { return !f.match(&r) })
 	}
 	by := sorts(v)[t.sort].less
 	slices.SortStableFunc(all, func(a, b row) int {
@@ -319,7 +348,9 @@ func (m Model) letter(r rune) (Model, Cmd) {
 		}
 		m.move(m.position() + max(page-1, 1))
 	case 'p':
-		m.Paused = !m.Paused
+		if m.Paused = !m.Paused; !m.Paused {
+			return m, PollCmd{}
+		}
 	case '?':
 		if m.View == help {
 			m.leave()
@@ -332,6 +363,10 @@ func (m Model) letter(r rune) (Model, Cmd) {
 		m.askSave()
 	case 'n', 'N':
 		m.next(r == 'N')
+	}
+	if m.View == ladder && r == 'r' && m.doc.wait == "" {
+		m.doc.wait = reading
+		return m, TraceCmd{m.doc.conn}
 	}
 	if m.View >= numTables {
 		return m, nil
@@ -375,6 +410,7 @@ func (m *Model) table() view {
 // show switches to a table.
 func (m *Model) show(v view) {
 	m.View, m.back, m.doc = v, nil, doc{}
+	m.fresh()
 	m.follow()
 }
 
@@ -395,6 +431,7 @@ func (m *Model) leave() {
 		m.doc, m.back = m.back[n-1], m.back[:n-1]
 		m.View = m.doc.view
 		m.relayout()
+		m.fresh()
 		return
 	}
 	if t := &m.tables[m.View]; t.filter != "" {
@@ -411,15 +448,13 @@ func (m Model) open() (Model, Cmd) {
 	case r.finding != nil:
 		f := r.finding
 		switch {
-		case f.Finding.Conn != 0:
-		case f.Server.IsValid():
-			m.list(f.Client.Addr(), f.Server)
-			return m, nil
-		default:
+		case !f.Server.IsValid():
 			m.Message = "this finding is about the whole capture"
-			return m, nil
+		case f.Finding.Conn != 0 && f.Client.Port() != 0:
+			return m.trace(runner.Connection{ID: f.Finding.Conn, A: f.Client, B: f.Server})
+		default: // about all connections of a client, or to a server
+			m.list(f.Client.Addr(), f.Server)
 		}
-		return m.trace(runner.Connection{ID: f.Finding.Conn, A: f.Client, B: f.Server})
 	case r.rule != nil:
 		m.ByRule = false
 		m.tables[findings].filter = r.rule.Code
@@ -445,23 +480,50 @@ func (m *Model) list(client netip.Addr, server netip.AddrPort) {
 	m.rebuild(connections)
 }
 
+// reading is what stands in place of a ladder at first.
+const reading = "reading the connection's packets …"
+
 func (m Model) trace(c runner.Connection) (Model, Cmd) {
-	m.push(doc{view: ladder, title: fmt.Sprintf("connection of frame %d", c.ID), conn: c})
+	m.push(doc{view: ladder, title: fmt.Sprintf("connection of frame %d", c.ID), conn: c, wait: reading})
 	return m, TraceCmd{c}
 }
 
+// reading returns the ladder that is being read for, shown or below what is
+// shown; nil if there is none.
+func (m *Model) reading() *doc {
+	if m.doc.wait != "" {
+		return &m.doc
+	}
+	for i := range m.back {
+		if m.back[i].wait != "" {
+			m.back = slices.Clone(m.back)
+			return &m.back[i]
+		}
+	}
+	return nil
+}
+
 func (m *Model) traced(msg TraceMsg) {
-	if m.View != ladder || m.doc.conn != msg.Conn {
+	d := m.reading()
+	if d == nil || d.conn != msg.Conn {
 		return // left meanwhile
 	}
-	if msg.Err != nil {
-		m.leave()
+	d.wait = ""
+	switch {
+	case msg.Err == nil:
+		d.trace = msg.Trace
+		if n := msg.Trace.Number; n >= 0 {
+			d.title = fmt.Sprintf("connection %d", n)
+		}
+		m.relayout()
+	case d == &m.doc:
+		if d.trace == nil {
+			m.leave()
+		}
 		m.Message = "cannot draw the connection: " + msg.Err.Error()
-		return
+	default: // said when it is gone back to
+		d.lines = parseLines("cannot draw the connection: " + report.Text(msg.Err.Error()))
 	}
-	m.doc.trace = msg.Trace
-	m.doc.title = fmt.Sprintf("connection %d", msg.Trace.Number)
-	m.relayout()
 }
 
 // explain shows the document of the rule at hand.
@@ -473,7 +535,14 @@ func (m *Model) explain() {
 	case row != nil && row.rule != nil:
 		r = row.rule
 	case m.View == ladder && m.doc.trace != nil && len(m.doc.trace.Findings) > 0:
-		r = m.doc.trace.Findings[0].Rule
+		n := 0 // or the one marked next on the screen
+		for _, l := range m.doc.lines[min(m.doc.top, len(m.doc.lines)):] {
+			if l.marked > 0 {
+				n = l.marked - 1
+				break
+			}
+		}
+		r = m.doc.trace.Findings[n].Rule
 	}
 	if r == nil {
 		if m.View < explain {
@@ -494,6 +563,9 @@ func (m *Model) next(back bool) {
 				list = append(list, f.Rule)
 			}
 		} else {
+			if m.tables[findings].stale {
+				m.rebuild(findings)
+			}
 			for _, r := range m.tables[findings].rows {
 				switch {
 				case r.rule != nil:
@@ -523,7 +595,7 @@ func (m *Model) next(back bool) {
 		step = -1
 	}
 	for i := d.top + step; i >= 0 && i < len(d.lines); i += step {
-		if d.lines[i].marked {
+		if d.lines[i].marked > 0 {
 			d.top = i
 			return
 		}
@@ -551,7 +623,9 @@ func (m *Model) askSave() {
 			if r.finding != nil {
 				p.save.Findings = append(p.save.Findings, *r.finding)
 			} else {
-				p.save.Findings = append(p.save.Findings, r.of...)
+				for _, f := range r.of {
+					p.save.Findings = append(p.save.Findings, *f)
+				}
 			}
 		}
 		p.Label = "save " + plural(len(p.save.Findings), "finding") + " to: "
@@ -641,7 +715,15 @@ func (m Model) mouse(e MouseMsg) (Model, Cmd) {
 		return m, nil
 	}
 	m.Message = ""
-	if e.Y == tabsAt {
+	if e.Y == m.Height-1 {
+		for _, h := range m.hints() {
+			if e.X >= h.x && e.X < h.x+h.width() {
+				return m.key(h.press)
+			}
+		}
+		return m, nil
+	}
+	if e.Y == tabsAt && m.View < numTables {
 		for v, span := range m.tabs() {
 			if e.X >= span.from && e.X < span.to {
 				m.show(view(v))
@@ -673,11 +755,14 @@ func (m Model) mouse(e MouseMsg) (Model, Cmd) {
 func (m *Model) relayout() {
 	d := &m.doc
 	var b strings.Builder
-	style := report.Style{Width: m.Width - 1, Color: true} // taken off again where there is to be none
+	style := report.Style{Width: m.Width - 2, Color: true} // taken off again where there is to be none
 	switch m.View {
 	case ladder:
 		if d.trace == nil {
-			b.WriteString("reading the connection's packets …")
+			if d.wait == "" {
+				return // the lines say why
+			}
+			b.WriteString(d.wait)
 			break
 		}
 		_ = report.Ladder(&b, d.trace, 0, style) // a Builder takes all
@@ -688,9 +773,13 @@ func (m *Model) relayout() {
 	default:
 		return
 	}
-	d.lines = parseLines(b.String())
-	if m.View == ladder && d.trace != nil {
-		markLines(d)
+	lines := parseLines(b.String())
+	if m.View == ladder {
+		markLines(lines)
+	}
+	d.lines = d.lines[:0:0]
+	for _, l := range lines {
+		d.lines = append(d.lines, l.fold(m.Width-2)...)
 	}
 	m.move(d.top)
 }

@@ -45,6 +45,9 @@ type Feed struct {
 const (
 	pollEvery = 200 * time.Millisecond
 	drawEvery = 100 * time.Millisecond
+	// share bounds what looking on costs the run: a snapshot may take one part
+	// in so many of the time.
+	share = 20
 )
 
 // Run shows the feed on the screen until the user quits or ctx ends, and gives
@@ -74,7 +77,8 @@ func Run(ctx context.Context, screen tcell.Screen, f Feed) error {
 	events, quit := make(chan tcell.Event, 16), make(chan struct{})
 	defer close(quit)
 	wg.Go(func() { screen.ChannelEvents(events, quit) })
-	wg.Go(func() { f.poll(ctx, send) })
+	now := make(chan struct{}, 1)
+	wg.Go(func() { f.poll(ctx, send, now) })
 
 	m := NewModel(f.Title, f.Live, f.Color)
 	w, h := screen.Size()
@@ -84,15 +88,27 @@ func Run(ctx context.Context, screen tcell.Screen, f Feed) error {
 	drawn, dirty := time.Now(), false
 	var mouse pointer
 	var timer <-chan time.Time
+	stopTrace := func() {}
 	handle := func(msg Msg) (quit bool) {
 		var cmd Cmd
 		m, cmd = Update(m, msg)
 		dirty = true
+		if m.reading() == nil {
+			stopTrace() // it was left
+		}
 		switch cmd := cmd.(type) {
 		case QuitCmd:
 			return true
+		case PollCmd:
+			select {
+			case now <- struct{}{}:
+			default:
+			}
 		case TraceCmd:
-			wg.Go(func() { send(f.trace(ctx, cmd)) })
+			stopTrace()
+			var one context.Context
+			one, stopTrace = context.WithCancel(ctx)
+			wg.Go(func() { send(f.trace(one, cmd, send)) })
 		case SaveCmd:
 			result := m.Snap.Result
 			wg.Go(func() { send(f.save(ctx, cmd, result)) })
@@ -158,21 +174,22 @@ func (p *pointer) msg(e *tcell.EventMouse) Msg {
 	return nil
 }
 
-// poll sends snapshots until the run is over; then only the memory changes.
-func (f *Feed) poll(ctx context.Context, send func(Msg)) {
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
+// poll sends snapshots, at once when asked to by now. When the run is over only
+// the memory changes.
+func (f *Feed) poll(ctx context.Context, send func(Msg), now <-chan struct{}) {
 	for {
+		begin := time.Now()
 		s := f.Monitor.Snapshot()
-		send(SnapMsg{s, f.stats()})
+		wait := max(pollEvery, share*time.Since(begin))
 		if s.Result != nil {
-			// A picture that was frozen meanwhile is caught up with later.
-			tick.Reset(time.Second)
+			wait = time.Second
 		}
+		send(SnapMsg{s, f.stats()})
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-now:
+		case <-time.After(wait):
 		}
 	}
 }
@@ -188,26 +205,38 @@ func (f *Feed) stats() Stats {
 	return s
 }
 
-// ending is a source that ends with a context.
+// ending is a source that ends with a context, and says now and then how far
+// it is.
 type ending struct {
 	capture.Source
-	ctx context.Context
-	n   int
+	ctx  context.Context
+	n    int
+	far  func(part float64) // nil to say nothing
+	said time.Time
 }
 
 func (e *ending) Next(p *capture.Packet) error {
-	if e.n++; e.n%4096 == 0 && e.ctx.Err() != nil {
-		return io.EOF
+	if e.n++; e.n%4096 == 0 {
+		if e.ctx.Err() != nil {
+			return io.EOF
+		}
+		if e.far != nil && time.Since(e.said) >= pollEvery {
+			e.said = time.Now()
+			if i := e.Info(); i.Size > 0 {
+				e.far(min(float64(i.Bytes)/float64(i.Size), 1))
+			}
+		}
 	}
 	return e.Source.Next(p)
 }
 
-func (f *Feed) trace(ctx context.Context, cmd TraceCmd) Msg {
+func (f *Feed) trace(ctx context.Context, cmd TraceCmd, send func(Msg)) Msg {
 	src, err := f.Packets()
 	if err != nil {
 		return TraceMsg{Conn: cmd.Conn, Err: err}
 	}
-	t, err := runner.TraceOnly(&ending{src, ctx, 0}, cmd.Conn, f.Options)
+	far := func(part float64) { send(ReadMsg{cmd.Conn, part}) }
+	t, err := runner.TraceOnly(&ending{Source: src, ctx: ctx, far: far, said: time.Now()}, cmd.Conn, f.Options)
 	err = errors.Join(err, src.Close())
 	t.Number = f.Monitor.Number(cmd.Conn.ID)
 	if err == nil {
@@ -295,7 +324,7 @@ func (f *Feed) savePackets(ctx context.Context, cmd SaveCmd) (n int, err error) 
 		dec := capture.NewDecoder(capture.DecoderOptions{})
 		var p capture.Packet
 		var s capture.Segment
-		for e := (&ending{src, ctx, 0}); ; {
+		for e := (&ending{Source: src, ctx: ctx}); ; {
 			switch err := e.Next(&p); {
 			case err == io.EOF && n == 0:
 				return errors.New("none of the packets are left")

@@ -7,12 +7,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/gdamore/tcell/v2"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/connlint/connlint/capture"
 	"github.com/connlint/connlint/capture/pcapfile"
@@ -100,7 +102,7 @@ func (u *user) do(m Msg) {
 		u.cmds = append(u.cmds, cmd)
 	}
 	if c, ok := cmd.(TraceCmd); ok {
-		u.do(u.feed.trace(context.Background(), c))
+		u.do(u.feed.trace(context.Background(), c, u.do))
 	}
 }
 
@@ -225,7 +227,7 @@ func TestSorting(t *testing.T) {
 
 func TestByRule(t *testing.T) {
 	u := sit(t, feed(t, traffic), 80, 24)
-	u.press("g").sees("rules, by cost", "a small write waited for the delayed", "Enter lists them")
+	u.press("g").sees("1 Rules (2)", "by cost", "a small write waited for the delayed", "Enter lists them")
 	u.press("<enter>").sees("match LAT001", "POST /orders/0: body held")
 	u.press("<esc>").misses("match")
 }
@@ -234,7 +236,7 @@ func TestServers(t *testing.T) {
 	each(t, func(u *user) {
 		u.press("2").sees("10.0.0.9:80", "reuse", "67 %")
 		if u.model.Width >= 80 {
-			u.sees("10.0.0.8:8080", "req/conn", "t_wait", "pairs, by connections", "0 %", "67 %", "TIME_WAIT", "peak", "in all")
+			u.sees("10.0.0.8:8080", "req/conn", "t_wait", "2 Pairs (3)", "by connections", "0 %", "67 %", "TIME_WAIT", "peak", "in all")
 		}
 		if u.model.Width >= 120 {
 			u.sees("shop", "10.0.0.2")
@@ -244,7 +246,7 @@ func TestServers(t *testing.T) {
 		}
 		u.press("g")
 		if u.model.Width >= 80 {
-			u.sees("servers, by connections")
+			u.sees("2 Servers (2)", "by connections")
 		}
 		if n := len(u.model.tables[servers].rows); n != 2 {
 			u.Errorf("%d servers, want 2", n)
@@ -260,10 +262,10 @@ func TestConnections(t *testing.T) {
 	each(t, func(u *user) {
 		u.press("3").sees("10.0.0.3:42000", "3 Conn")
 		if u.model.Width >= 80 {
-			u.sees("Connections 6", "state", "age", "idle", "reqs", "closed", "10.0.0.1:40000")
+			u.sees("Connections (6)", "state", "age", "idle", "reqs", "closed", "10.0.0.1:40000")
 		}
 		if u.model.Width >= 200 {
-			u.sees("http/1", "longest", "resent", "bytes")
+			u.sees("http/1", "max idle", "resent", "bytes")
 		}
 		for _, by := range []string{"age", "idle", "requests", "findings", "latest"} {
 			u.press("o")
@@ -336,7 +338,7 @@ func TestFilter(t *testing.T) {
 	u.press("3/41002").sees("filter: 41002", "1 of 6 match 41002", "10.0.0.2:41002").misses("10.0.0.1:40000")
 	u.press("<bs><bs>").sees("filter: 410", "4 of 6")
 	u.press("<left><left><del>x<home>y<end>z<right><ctrl-u>").sees("filter:").misses("match")
-	u.press("10.0.0.2 CLOSED<enter>").sees("4 of 6 match 10.0.0.2 CLOSED").misses("filter:")
+	u.press("10.0.0.2 CLOSED<enter>").sees("4 of 6: 10.0.0.2 CLOSED").misses("filter:")
 	u.press("/x").sees("nothing matches the filter").press("<esc>").sees("4 of 6")
 	u.press("<esc>").misses("match").sees("10.0.0.1:40000")
 	u.press("/q").misses("nothing to quit")
@@ -450,6 +452,228 @@ func TestQuit(t *testing.T) {
 			t.Errorf("%s: %v", key, u.cmds)
 		}
 	}
+}
+
+// TestRecordings holds, over real captures, that the screen counts what check
+// counts, and that each finding leads to its connection or connections.
+func TestRecordings(t *testing.T) {
+	files, err := filepath.Glob("../../../../testdata/recorded/*.pcap*")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for i, file := range files {
+		if i%6 != 0 && !strings.Contains(file, "reu") {
+			continue
+		}
+		open := func() (capture.Source, error) { return pcapfile.Open(file, pcapfile.Options{}) }
+		src, err := open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := &Feed{Title: file, Tap: NewTap(src, 0), Options: options(), Monitor: runner.NewMonitor(runner.MonitorOptions{}), Packets: open}
+		opts := f.Options
+		opts.Monitor = f.Monitor
+		res := runner.Run(f.Tap, opts)
+		if err := src.Close(); err != nil {
+			t.Fatal(err)
+		}
+		snap := f.Monitor.Snapshot()
+		if got := snap.Total; uint64(got.Conns) != res.TCPConnections || uint64(got.Requests) != res.Requests {
+			t.Errorf("%s: %d connections and %d requests, want %d and %d", file, got.Conns, got.Requests, res.TCPConnections, res.Requests)
+		}
+		var conns, requests int64
+		for _, p := range snap.Pairs {
+			conns, requests = conns+p.Conns, requests+p.Requests
+		}
+		if conns != snap.Total.Conns || requests != snap.Total.Requests {
+			t.Errorf("%s: the pairs have %d connections and %d requests, all have %d and %d", file, conns, requests, snap.Total.Conns, snap.Total.Requests)
+		}
+		u := &user{T: t, feed: f, model: NewModel(f.Title, false, true)}
+		u.do(ResizeMsg{80, 24})
+		u.do(SnapMsg{snap, Stats{Size: -1}})
+		if n := len(u.model.tables[findings].rows); n != len(res.Findings) {
+			t.Errorf("%s: %d findings shown of %d", file, n, len(res.Findings))
+		}
+		for i := range u.model.tables[findings].rows {
+			u.press("1")
+			u.model.move(i)
+			found := u.model.chosen().finding
+			u.press("<enter>")
+			about := fmt.Sprintf("%s: %s (%s)", file, found.Rule.Code, found.Message)
+			switch u.model.View {
+			case ladder:
+				if tr := u.model.doc.trace; !slices.ContainsFunc(tr.Findings, func(g runner.Finding) bool { return g.Rule == found.Rule }) {
+					t.Errorf("%s is not on its ladder", about)
+				}
+				for _, l := range u.model.doc.lines {
+					if w := lineWidth(l); w > 78 {
+						t.Errorf("%s: a line of its ladder is %d columns wide: %v", about, w, l.spans)
+					}
+				}
+			case connections:
+				if len(u.model.tables[connections].rows) == 0 {
+					t.Errorf("%s leads to no connection", about)
+				}
+				u.press("<esc>")
+			default:
+				if !strings.Contains(u.model.Message, "whole capture") {
+					t.Errorf("%s: %q", about, u.model.Message)
+				}
+			}
+		}
+	}
+}
+
+func lineWidth(l line) int {
+	n := 0
+	for _, s := range l.spans {
+		n += width(s.text)
+	}
+	return n
+}
+
+func TestFold(t *testing.T) {
+	ladder := line{marked: 3, spans: []span{{"  0.1   4 ", plain}, {"c", red}, {" │── 1:2 ──▶│  GET /" + strings.Repeat("x", 60) + " HTTP/1.1", plain}}}
+	for _, tt := range []struct {
+		line line
+		w    int
+		want []string
+	}{
+		{line{spans: []span{{"a b c", plain}}}, 5, []string{"a b c"}},
+		{line{spans: []span{{"  one two ", plain}, {"three four", bold}}}, 15, []string{"  one two three", "      four"}},
+		{line{spans: []span{{strings.Repeat("y", 25), plain}}}, 12, []string{"yyyyyyyyyyyy", "    yyyyyyyy", "    yyyyy"}},
+		{line{spans: []span{{"日本語日本語", plain}}}, 5, []string{"日本", "語日", "本語"}},
+		{ladder, 60, []string{"  0.1   4 c │── 1:2 ──▶│  GET", strings.Repeat(" ", 26) + "/" + strings.Repeat("x", 33), strings.Repeat(" ", 26) + strings.Repeat("x", 27), strings.Repeat(" ", 26) + "HTTP/1.1"}},
+	} {
+		var got []string
+		for _, l := range tt.line.fold(tt.w) {
+			text := ""
+			for _, s := range l.spans {
+				text += s.text
+			}
+			got = append(got, strings.TrimRight(text, " "))
+		}
+		if d := cmp.Diff(tt.want, got); d != "" {
+			t.Errorf("(-want +got)\n%s", d)
+		}
+	}
+	if lines := ladder.fold(60); lines[0].marked != 3 || lines[1].marked != 0 {
+		t.Error("a mark is lost, or doubled")
+	}
+}
+
+func TestFit(t *testing.T) {
+	for _, tt := range []struct {
+		n    int64
+		w    int
+		want string
+	}{{0, 1, "0"}, {999, 3, "999"}, {1000, 5, "1,000"}, {1000, 4, "1k"}, {123_456, 6, "123k"}, {1_234_567, 6, "1,234k"}, {1_234_567, 5, "1M"}} {
+		if got := fit(tt.n, tt.w); got != tt.want {
+			t.Errorf("fit(%d, %d): %q, want %q", tt.n, tt.w, got, tt.want)
+		}
+	}
+	if got := cutLeft("a/long/path/file.pcap", 10); got != "…file.pcap" {
+		t.Errorf("cutLeft: %q", got)
+	}
+}
+
+// TestAddressFilter holds that a whole address in a filter means that address
+// alone.
+func TestAddressFilter(t *testing.T) {
+	const hosts = `
+conn a 10.0.0.2:40000 > 10.0.0.9:80
+conn b 10.0.0.24:40000 > 10.0.0.9:80
+conn c 10.0.0.2:8080 > 10.0.0.9:8080
+conn d [fd00::1]:40000 > [fd00::2]:80
++0 a handshake
++0 b handshake
++0 c handshake
++0 d handshake
+`
+	u := sit(t, feed(t, hosts), 80, 24)
+	for filter, want := range map[string]int{"10.0.0.2": 2, "10.0.0.": 3, "10.0.0.9:80": 2, "10.0.0.9:80 10.0.0.2": 1, "fd00::1": 1, "[fd00::2]:80": 1, "fd00": 1, "10.0.0.1": 0} {
+		u.press("3/<ctrl-u>" + filter + "<enter>")
+		if n := len(u.model.tables[connections].rows); n != want {
+			t.Errorf("%q: %d rows, want %d", filter, n, want)
+		}
+	}
+	u.press("<esc>2")
+	for u.model.chosen().pair.Client.String() != "10.0.0.24" {
+		u.press("j")
+	}
+	u.press("<enter>").sees("1 of 4", "10.0.0.24:40000").misses("10.0.0.2:40000")
+}
+
+// TestReading goes away from a ladder while its packets are read.
+func TestReading(t *testing.T) {
+	f := feed(t, traffic)
+	u := sit(t, f, 80, 24)
+	m, cmd := Update(u.model, KeyMsg{Key: tcell.KeyEnter})
+	ask := cmd.(TraceCmd)
+	u.model = m
+	u.sees("reading the connection's packets …")
+	u.do(ReadMsg{ask.Conn, 0.42})
+	u.sees("reading the connection's packets … 42 %")
+	u.press("?").sees("go deeper")
+	u.do(f.trace(context.Background(), ask, func(Msg) {}))
+	u.sees("go deeper").press("<esc>").sees("connection 0", "SYN")
+	// Again, as of a connection that goes on.
+	u.press("nr").sees("connection 0", " a │")
+	if c, ok := u.cmds[len(u.cmds)-1].(TraceCmd); !ok || c != ask {
+		t.Errorf("r asks for %v", u.cmds[len(u.cmds)-1])
+	}
+	u.press("<esc>")
+	if u.model.reading() != nil {
+		t.Error("it is still read")
+	}
+	u.model = m // an error while the help is shown
+	u.press("?")
+	u.do(TraceMsg{Conn: ask.Conn, Err: errors.New("gone")})
+	u.press("<esc>").sees("cannot draw the connection: gone").press("<esc>").sees("severity")
+}
+
+// TestFoot clicks on each key that is named at the foot of each view.
+func TestFoot(t *testing.T) {
+	each(t, func(u *user) {
+		for _, view := range []string{"1", "2", "3", "1<enter>", "1e", "?", "1g", "2g"} {
+			for i := 0; ; i++ {
+				u.model.ByRule, u.model.ByServer, u.model.tables[findings].filter = false, false, ""
+				u.model.refresh()
+				u.press("1" + view)
+				hints := u.model.hints()
+				if i == len(hints) {
+					break
+				}
+				h, before := hints[i], u.text()
+				if !strings.Contains(before, h.key+" "+h.does) || h.x+h.width() >= u.model.Width {
+					u.Errorf("view %s does not show %q at %d:\n%s", view, h.does, h.x, before)
+				}
+				u.cmds = nil
+				u.do(MouseMsg{h.x, u.model.Height - 1, 0})
+				if after := u.text(); after == before && len(u.cmds) == 0 && h.key != "n" {
+					u.Errorf("view %s: nothing comes of a click on %q:\n%s", view, h.does, after)
+				}
+				if u.model.Paused {
+					u.press("p")
+				}
+				if u.model.Prompt != nil {
+					u.press("<esc>")
+				}
+			}
+		}
+	})
+}
+
+// TestEmpty looks at all views of a capture without connections, without
+// packets, and of one that ends early.
+func TestEmpty(t *testing.T) {
+	u := sit(t, &Feed{Title: strings.Repeat("long/", 30) + "name.pcap", Color: true, Monitor: runner.NewMonitor(runner.MonitorOptions{})}, 80, 24)
+	u.sees("no fault found so far", "…", "long/name.pcap", "1 Findings (0)")
+	u.press("2").sees("no TCP connection yet").press("3").sees("no TCP connection yet")
+	u.press("<enter>esgor<down>").sees("3 Connections (0)")
+	u.do(SnapMsg{&runner.Snapshot{Result: &runner.Result{Err: errors.New("the file ends inside a record")}}, Stats{At: time.Unix(101, 0)}})
+	u.sees("stopped early", "the file ends inside a record").press("1").sees("no fault found").misses("so far")
+	u.press("2").sees("no TCP connection").misses("yet")
 }
 
 // save answers the last SaveCmd.
@@ -570,6 +794,8 @@ func TestManyFindings(t *testing.T) {
 	f := feed(t, traffic)
 	u := sit(t, f, 80, 24)
 	snap := f.Monitor.Snapshot()
+	res := *snap.Result
+	snap.Result = &res // another one
 	one := snap.Findings[0]
 	for i := range 2 * maxRows {
 		one.Fingerprint = fmt.Sprint(i)
@@ -580,6 +806,7 @@ func TestManyFindings(t *testing.T) {
 	if n := len(u.model.tables[findings].rows); n != maxRows {
 		t.Errorf("%d rows, want %d", n, maxRows)
 	}
+	u.sees("1 Findings (10,002)", "the worst 5,000")
 }
 
 func TestLatestOnly(t *testing.T) {
@@ -588,7 +815,7 @@ func TestLatestOnly(t *testing.T) {
 	snap := f.Monitor.Snapshot()
 	snap.Total.Conns = 1_000_000
 	u.do(SnapMsg{snap, Stats{At: time.Unix(101, 0)}})
-	u.press("3").sees("3 Connections 1,000,000", "the 6 used last, by latest")
+	u.press("3").sees("3 Connections (1,000,000)", "the 6 used last, by latest")
 	u.press("/nowhere<enter>").sees("none of the 6 connections used last matches")
 }
 

@@ -18,8 +18,8 @@ import (
 type row struct {
 	key     string
 	finding *runner.Finding
-	rule    *rules.Rule      // findings by rule
-	of      []runner.Finding // those of the rule
+	rule    *rules.Rule       // findings by rule
+	of      []*runner.Finding // those of the rule
 	sum     sums
 	pair    *runner.PairRow
 	conn    *runner.ConnRow
@@ -83,6 +83,37 @@ func (m *Model) rows(v view) []row {
 	return out
 }
 
+// total counts the rows of a table before its filter.
+func (m *Model) total(v view) int {
+	switch {
+	case v == findings && m.ByRule:
+		met := map[*rules.Rule]bool{}
+		for i := range m.Snap.Findings {
+			if f := &m.Snap.Findings[i]; f.Suppressed == 0 {
+				met[f.Rule] = true
+			}
+		}
+		return len(met)
+	case v == findings:
+		n := 0
+		for i := range m.Snap.Findings {
+			if m.Snap.Findings[i].Suppressed == 0 {
+				n++
+			}
+		}
+		return n
+	case v == servers && m.ByServer:
+		met := map[netip.AddrPort]bool{}
+		for i := range m.Snap.Pairs {
+			met[m.Snap.Pairs[i].Server] = true
+		}
+		return len(met)
+	case v == servers:
+		return len(m.Snap.Pairs)
+	}
+	return len(m.Snap.Conns)
+}
+
 // worst returns the findings, the most severe and costly ones if there are
 // too many.
 func worst(all []runner.Finding) []*runner.Finding {
@@ -119,7 +150,7 @@ func byRule(list []*runner.Finding) []row {
 			out = append(out, row{key: f.Rule.Code, rule: f.Rule, sum: sums{line: line0(f)}})
 		}
 		r := &out[i]
-		r.of = append(r.of, *f)
+		r.of = append(r.of, f)
 		r.sum.severity = max(r.sum.severity, f.Severity)
 		r.sum.cost += f.Cost
 		r.sum.times += int64(f.Occurrences)
@@ -164,6 +195,62 @@ func plus(a, b []int64) []int64 {
 		a[i] += n
 	}
 	return a
+}
+
+// filter is what a row must hold: words, and whole addresses of its ends.
+type filter []term
+
+type term struct {
+	word string // lower case
+	host netip.Addr
+	port netip.AddrPort
+}
+
+func parseFilter(s string) filter {
+	var f filter
+	for w := range strings.FieldsSeq(strings.ToLower(s)) {
+		t := term{word: w}
+		if a, err := netip.ParseAddr(w); err == nil {
+			t.host = a
+		} else if p, err := netip.ParseAddrPort(w); err == nil {
+			t.port = p
+		}
+		f = append(f, t)
+	}
+	return f
+}
+
+func (f filter) match(r *row) bool {
+	text := strings.ToLower(r.search())
+	ends := r.ends()
+	for _, t := range f {
+		switch {
+		case t.host.IsValid():
+			if ends[0].Addr() != t.host && ends[1].Addr() != t.host {
+				return false
+			}
+		case t.port.IsValid():
+			if ends[0] != t.port && ends[1] != t.port {
+				return false
+			}
+		case !strings.Contains(text, t.word):
+			return false
+		}
+	}
+	return true
+}
+
+// ends are a row's client and server, as far as it has them.
+func (r *row) ends() [2]netip.AddrPort {
+	switch {
+	case r.finding != nil:
+		return [2]netip.AddrPort{r.finding.Client, r.finding.Server}
+	case r.pair != nil:
+		return [2]netip.AddrPort{netip.AddrPortFrom(r.pair.Client, 0), r.pair.Server}
+	case r.conn != nil:
+		return [2]netip.AddrPort{r.conn.Client, r.conn.Server}
+	}
+	return [2]netip.AddrPort{}
 }
 
 // search is the text that a filter looks in.
@@ -282,14 +369,18 @@ func (m *Model) now() int64 {
 	return m.Snap.Now
 }
 
-func number(of func(*row) int64) func(*Model, *row) (string, style) {
-	return func(_ *Model, r *row) (string, style) {
+// number is a column of counts: w columns wide, wide ones where there is room.
+func (m *Model) number(name string, w, from, sort int, of func(*row) int64) column {
+	if m.Width >= 120 {
+		w = max(w, 9)
+	}
+	return column{name: name, width: w, right: true, from: from, sort: sort, cell: func(_ *Model, r *row) (string, style) {
 		n := of(r)
 		if n == 0 {
 			return "–", faint
 		}
-		return rules.Count(n), plain
-	}
+		return fit(n, w), plain
+	}}
 }
 
 // happened is a finding's message without the addresses it begins with.
@@ -338,9 +429,9 @@ func (m *Model) columns(v view) []column {
 				}
 				return duration(r.sum.cost), plain
 			}},
-			{name: "times", width: 7, right: true, from: 60, sort: 3, cell: func(_ *Model, r *row) (string, style) { return "×" + rules.Count(r.sum.times), plain }},
-			{name: "conns", width: 7, right: true, from: 100, sort: 4, cell: number(func(r *row) int64 { return r.sum.conns })},
-			{name: "frame", width: 9, right: true, from: 140, sort: 5, cell: number(func(r *row) int64 { return r.sum.line })},
+			{name: "times", width: 7, right: true, from: 60, sort: 3, cell: func(_ *Model, r *row) (string, style) { return "×" + fit(r.sum.times, 6), plain }},
+			m.number("conns", 7, 100, 4, func(r *row) int64 { return r.sum.conns }),
+			m.number("frame", 9, 140, 5, func(r *row) int64 { return r.sum.line }),
 			server,
 			what,
 		}
@@ -348,15 +439,20 @@ func (m *Model) columns(v view) []column {
 		cols := []column{
 			{name: "server", width: 21, flex: true, sort: 6, cell: func(_ *Model, r *row) (string, style) { return r.pair.Server.String(), bold }},
 		}
+		idle, client := 66, 15
+		if m.Width >= 150 {
+			client = 30
+		}
 		if !m.ByServer {
-			cols = append(cols, column{name: "client", width: 15, from: 110, cell: func(_ *Model, r *row) (string, style) { return r.pair.Client.String(), plain }})
+			cols = append(cols, column{name: "client", width: client, from: 60, cell: func(_ *Model, r *row) (string, style) { return r.pair.Client.String(), plain }})
+			idle = 90
 		}
 		return append(cols,
 			column{name: "host", width: 24, from: 120, cell: func(_ *Model, r *row) (string, style) { return report.Text(r.pair.Host), plain }},
 			column{name: "tls", width: 3, from: 150, cell: func(_ *Model, r *row) (string, style) { return protocolTLS(r.pair.TLS), plain }},
-			column{name: "conns", width: 8, right: true, sort: 1, cell: number(func(r *row) int64 { return r.pair.Conns })},
-			column{name: "requests", width: 9, right: true, from: 60, sort: 2, cell: number(func(r *row) int64 { return r.pair.Requests })},
-			column{name: "req/conn", width: 8, right: true, from: 76, cell: func(_ *Model, r *row) (string, style) {
+			m.number("conns", 6, 0, 1, func(r *row) int64 { return r.pair.Conns }),
+			m.number("reqs", 6, 56, 2, func(r *row) int64 { return r.pair.Requests }),
+			column{name: "req/conn", width: 8, right: true, from: 72, cell: func(_ *Model, r *row) (string, style) {
 				if r.pair.Used == 0 {
 					return "–", faint
 				}
@@ -372,16 +468,20 @@ func (m *Model) columns(v view) []column {
 				}
 				return fmt.Sprintf("%.0f %%", reuse*100), plain
 			}},
-			column{name: "open", width: 6, right: true, from: 56, sort: 4, cell: number(func(r *row) int64 { return r.pair.Open })},
-			column{name: "idle", width: 6, right: true, from: 66, cell: number(func(r *row) int64 { return r.pair.Idle })},
-			column{name: "t_wait", width: 6, right: true, from: 76, sort: 5, cell: number(func(r *row) int64 { return r.pair.TimeWait })},
-			column{name: "resets", width: 6, right: true, from: 130, cell: number(func(r *row) int64 { return r.pair.Resets })},
+			m.number("open", 5, 66, 4, func(r *row) int64 { return r.pair.Open }),
+			m.number("idle", 5, idle, 0, func(r *row) int64 { return r.pair.Idle }),
+			m.number("t_wait", 6, 76, 5, func(r *row) int64 { return r.pair.TimeWait }),
+			m.number("resets", 6, 130, 0, func(r *row) int64 { return r.pair.Resets }),
 			column{name: "open over time", width: 32, from: 160, cell: func(_ *Model, r *row) (string, style) { return spark(r.pair.Series.Open, 32), cyan }},
 		)
 	}
+	client := 21
+	if m.Width >= 150 {
+		client = 36 // most IPv6 addresses
+	}
 	return []column{
 		{name: "frame", width: 9, right: true, from: 96, cell: func(_ *Model, r *row) (string, style) { return fmt.Sprint(r.conn.ID), faint }},
-		{name: "client", width: 21, cell: func(_ *Model, r *row) (string, style) { return r.conn.Client.String(), plain }},
+		{name: "client", width: client, cell: func(_ *Model, r *row) (string, style) { return r.conn.Client.String(), plain }},
 		{name: "server", width: 14, flex: true, cell: func(_ *Model, r *row) (string, style) { return r.conn.Server.String(), plain }},
 		{name: "host", width: 24, from: 130, cell: func(_ *Model, r *row) (string, style) { return report.Text(r.conn.Host), plain }},
 		{name: "protocol", width: 9, from: 110, cell: func(_ *Model, r *row) (string, style) { return protocol(r.conn), plain }},
@@ -410,11 +510,11 @@ func (m *Model) columns(v view) []column {
 			}
 			return duration(m.now() - r.conn.Last), plain
 		}},
-		{name: "longest", width: 7, right: true, from: 150, cell: func(_ *Model, r *row) (string, style) { return duration(r.conn.LongestIdle), plain }},
-		{name: "reqs", width: 6, right: true, from: 60, sort: 4, cell: number(func(r *row) int64 { return int64(r.conn.Requests) })},
+		{name: "max idle", width: 8, right: true, from: 150, cell: func(_ *Model, r *row) (string, style) { return duration(r.conn.LongestIdle), plain }},
+		m.number("reqs", 6, 60, 4, func(r *row) int64 { return int64(r.conn.Requests) }),
 		{name: "bytes", width: 8, right: true, from: 120, cell: func(_ *Model, r *row) (string, style) { return bytesOf(r.conn.Bytes[0] + r.conn.Bytes[1]), plain }},
-		{name: "resent", width: 6, right: true, from: 160, cell: number(func(r *row) int64 { return r.conn.Retransmits })},
-		{name: "!", width: 3, right: true, from: 50, sort: 5, cell: func(_ *Model, r *row) (string, style) {
+		m.number("resent", 6, 160, 0, func(r *row) int64 { return r.conn.Retransmits }),
+		{name: "found", width: 5, right: true, from: 50, sort: 5, cell: func(_ *Model, r *row) (string, style) {
 			if r.conn.Findings == 0 {
 				return "", plain
 			}
