@@ -93,6 +93,63 @@ func TestSmallestNLaws(t *testing.T) {
 		func(a, b accum.TopK[int]) accum.TopK[int] { return a.Merge(b, 5, cmp.Compare[int]) })
 }
 
+// number is a value of a Lowest.
+type number int
+
+func (n number) Compare(o number) int { return cmp.Compare(n, o) }
+
+func TestLowestLaws(t *testing.T) {
+	rulestest.Values(t, rapid.Custom(func(t *rapid.T) number { return number(rapid.IntRange(0, 30).Draw(t, "number")) }),
+		func(l accum.Lowest[number], v number) accum.Lowest[number] { l.Add(v, 5); return l },
+		func(a, b accum.Lowest[number]) accum.Lowest[number] { a.Merge(b, 5); return a })
+}
+
+// TestLowest compares with sorting it all, whatever was asked in between.
+func TestLowest(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		n := rapid.IntRange(1, 40).Draw(t, "n")
+		var l accum.Lowest[number]
+		var all []number
+		for _, v := range rapid.SliceOfN(rapid.IntRange(0, 100), 0, 300).Draw(t, "values") {
+			l.Add(number(v), n)
+			all = append(all, number(v))
+			if rapid.IntRange(0, 20).Draw(t, "look") == 0 {
+				look := l
+				look.Values()
+			}
+		}
+		slices.Sort(all)
+		if want := all[:min(n, len(all))]; !slices.Equal(l.Values(), want) {
+			t.Fatalf("%v, want %v", l.Values(), want)
+		}
+	})
+}
+
+// BenchmarkLarge adds values in no order to the two that keep the smallest.
+func BenchmarkLarge(b *testing.B) {
+	const n = 1 << 13
+	values := rand.New(rand.NewPCG(1, 2)).Perm(2 * n)
+	b.Run("lowest", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			var l accum.Lowest[number]
+			for _, v := range values {
+				l.Add(number(v), n)
+			}
+			l.Values()
+		}
+	})
+	b.Run("smallest-n", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			var s accum.SmallestN[number]
+			for _, v := range values {
+				s = s.Add(number(v), n, number.Compare)
+			}
+		}
+	})
+}
+
 func TestSmallestN(t *testing.T) {
 	var s accum.SmallestN[int]
 	var k accum.TopK[int]

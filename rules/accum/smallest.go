@@ -14,10 +14,14 @@ func (s SmallestN[T]) Add(v T, n int, order func(a, b T) int) SmallestN[T] {
 	if !s.Takes(v, n, order) {
 		return s
 	}
-	// Behind its equals: cheap for values that come in order.
 	i := len(s)
-	for i > 0 && order(s[i-1], v) > 0 {
-		i--
+	if i > 0 && order(s[i-1], v) > 0 { // most come in order
+		i, _ = slices.BinarySearchFunc(s, v, func(e, v T) int {
+			if order(e, v) <= 0 {
+				return -1 // behind its equals
+			}
+			return 1
+		})
 	}
 	if len(s) >= n {
 		s = s[:n-1]

@@ -52,7 +52,7 @@ type sleeping struct{ After int64 }
 
 // Waits is what is known of one side of a pair.
 type Waits struct {
-	List accum.SmallestN[Wait] // the first maxSpans
+	List accum.Lowest[Wait] // the first maxSpans
 }
 
 // Wait is one socket in CLOSE_WAIT.
@@ -62,8 +62,12 @@ type Wait struct {
 	Conn     uint64
 }
 
-func waitOrder(a, b Wait) int {
-	return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.FIN, b.FIN), cmp.Compare(a.To, b.To))
+// Compare orders sockets by since when they wait.
+func (w Wait) Compare(o Wait) int {
+	if w.From != o.From {
+		return cmp.Compare(w.From, o.From)
+	}
+	return cmp.Or(cmp.Compare(w.FIN, o.FIN), cmp.Compare(w.To, o.To))
 }
 
 // asleep returns the side that has not closed.
@@ -103,13 +107,13 @@ func (g sleeping) Add(a Waits, c *lifecycle.Conn) Waits {
 	if w.To != 0 && w.To-w.From < g.After {
 		return a
 	}
-	a.List = a.List.Add(w, maxSpans, waitOrder)
+	a.List.Add(w, maxSpans)
 	return a
 }
 
 // Merge returns the connections of both.
 func (sleeping) Merge(a, b Waits) Waits {
-	a.List = a.List.Merge(b.List, maxSpans, waitOrder)
+	a.List.Merge(b.List, maxSpans)
 	return a
 }
 
@@ -119,7 +123,7 @@ func (g sleeping) Judge(p *rules.Pass, k sleeper, a Waits) {
 	var spans []span
 	longest := int64(0)
 	f := rules.Finding{Severity: rules.Info, Subject: k.subject(), Side: "client"}
-	for _, w := range a.List {
+	for _, w := range a.List.Values() {
 		to := w.To
 		if to == 0 {
 			to = over

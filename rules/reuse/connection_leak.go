@@ -47,11 +47,12 @@ type leaking struct{ spanning }
 func (leaking) Judge(p *rules.Pass, k Pair, a Spans) {
 	c := p.Config
 	over := end(p)
-	gap := medianGap(a.List)
+	list := a.List.Values()
+	gap := medianGap(list)
 	left := 0 // whether long enough or not
 	var idle []int64
 	var frames []uint64
-	for _, s := range a.List {
+	for _, s := range list {
 		if s.Idle == 0 {
 			continue
 		}
@@ -70,7 +71,7 @@ func (leaking) Judge(p *rules.Pass, k Pair, a Spans) {
 	full := idle[least-1] // since when so many stand idle
 	opens := 0
 	var first, last int64
-	for _, s := range a.List {
+	for _, s := range list {
 		if s.Open >= full {
 			opens++
 			last = s.Open

@@ -105,10 +105,11 @@ func (r *Record) Model(hold time.Duration) Model {
 
 // needs lists the uses in the order of their origins.
 func (r *Record) needs(m *Model) []need {
-	m.Part = r.Links.Full || len(r.Uses) >= maxUses
-	out := make([]need, 0, len(r.Uses))
+	uses := r.Uses.Values()
+	m.Part = r.Links.Full || len(uses) >= maxUses
+	out := make([]need, 0, len(uses))
 	seen := map[*Link]bool{}
-	for _, u := range r.Uses {
+	for _, u := range uses {
 		l := r.Links.Get(u.Conn)
 		if l == nil || l.Left || l.Probe {
 			continue
@@ -137,7 +138,7 @@ func (r *Record) needs(m *Model) []need {
 		case a.origin > b.origin:
 			return 1
 		}
-		return useOrder(a.Use, b.Use)
+		return a.Use.Compare(b.Use)
 	})
 	return out
 }

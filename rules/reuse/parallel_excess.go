@@ -44,8 +44,9 @@ func (parallelism) Judge(p *rules.Pass, k Pair, a Spans) {
 	if a.Proxy || a.Cut || p.Totals != nil && k.Client != k.Server.Addr() && p.Totals.Servers[k.Client] {
 		return
 	}
-	spans := make([]span, len(a.List))
-	for i, s := range a.List {
+	list := a.List.Values()
+	spans := make([]span, len(list))
+	for i, s := range list {
 		spans[i] = span{s.Open, s.Close}
 	}
 	n, at := peak(spans)
@@ -56,7 +57,7 @@ func (parallelism) Judge(p *rules.Pass, k Pair, a Spans) {
 		Severity: rules.Info, Time: at, Conns: n, Subject: k.subject(), Side: "client",
 		Measured: []rules.Measure{{Name: "peak_connections", Value: float64(n)}, {Name: "connections", Value: float64(a.N)}},
 	}
-	for _, s := range a.List {
+	for _, s := range list {
 		if s.Open == at {
 			f.Frames = append(f.Frames, s.Frame)
 			break

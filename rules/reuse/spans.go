@@ -20,13 +20,17 @@ type Span struct {
 	Frame       uint64
 }
 
-func spanOrder(a, b Span) int {
-	return cmp.Or(cmp.Compare(a.Open, b.Open), cmp.Compare(a.Frame, b.Frame), cmp.Compare(a.Close, b.Close), cmp.Compare(a.Idle, b.Idle))
+// Compare orders spans by when they began.
+func (s Span) Compare(o Span) int {
+	if s.Open != o.Open {
+		return cmp.Compare(s.Open, o.Open)
+	}
+	return cmp.Or(cmp.Compare(s.Frame, o.Frame), cmp.Compare(s.Close, o.Close), cmp.Compare(s.Idle, o.Idle))
 }
 
 // Spans is what is known of one pair.
 type Spans struct {
-	List  accum.SmallestN[Span]
+	List  accum.Lowest[Span]
 	N     int64
 	Proxy bool // the client shows itself a proxy
 	Cut   bool // heads are cut or not captured: it may have shown that there
@@ -48,7 +52,7 @@ func (spanning) Add(a Spans, c *lifecycle.Conn) Spans {
 		s.Open, s.Frame = syn.Time, syn.Frame
 	}
 	s.Idle = idleSince(c)
-	a.List = a.List.Add(s, maxSpans, spanOrder)
+	a.List.Add(s, maxSpans)
 	return a
 }
 
@@ -56,7 +60,7 @@ func (spanning) Add(a Spans, c *lifecycle.Conn) Spans {
 func (spanning) Merge(a, b Spans) Spans {
 	a.N += b.N
 	a.Proxy, a.Cut = a.Proxy || b.Proxy, a.Cut || b.Cut
-	a.List = a.List.Merge(b.List, maxSpans, spanOrder)
+	a.List.Merge(b.List, maxSpans)
 	return a
 }
 

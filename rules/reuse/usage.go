@@ -30,8 +30,8 @@ type Usage struct{}
 
 // Record is what is known of one pair.
 type Record struct {
-	Links accum.BottomK[Link] // by first frame
-	Uses  Uses
+	Links accum.BottomK[Link]     // by first frame
+	Uses  accum.Lowest[Use]       // the maxUses that began first
 	Hosts accum.SmallestN[string] // that were asked for
 
 	Transactions int64
@@ -115,43 +115,12 @@ type Use struct {
 	Frame      uint64
 }
 
-func useOrder(a, b Use) int {
-	return cmp.Or(cmp.Compare(a.Start, b.Start), cmp.Compare(a.Frame, b.Frame), cmp.Compare(a.Conn, b.Conn), cmp.Compare(a.End, b.End))
-}
-
-// Uses holds the maxUses that began first, in order.
-type Uses []Use
-
-func (u Uses) add(v Use) Uses {
-	i := len(u)
-	if i > 0 && useOrder(u[i-1], v) > 0 { // most come in order
-		i, _ = slices.BinarySearchFunc(u, v, useOrder)
+// Compare orders uses by when they began.
+func (u Use) Compare(o Use) int {
+	if u.Start != o.Start {
+		return cmp.Compare(u.Start, o.Start)
 	}
-	if i >= maxUses {
-		return u
-	}
-	if len(u) >= maxUses {
-		u = u[:maxUses-1]
-	}
-	return slices.Insert(u, i, v)
-}
-
-func (u Uses) merge(o Uses) Uses {
-	switch {
-	case len(o) == 0:
-		return u
-	case len(u) == 0:
-		return slices.Clone(o)
-	}
-	out := make(Uses, 0, min(len(u)+len(o), maxUses))
-	for len(out) < maxUses && len(u)+len(o) > 0 {
-		if len(o) == 0 || len(u) > 0 && useOrder(u[0], o[0]) <= 0 {
-			out, u = append(out, u[0]), u[1:]
-		} else {
-			out, o = append(out, o[0]), o[1:]
-		}
-	}
-	return out
+	return cmp.Or(cmp.Compare(u.Frame, o.Frame), cmp.Compare(u.Conn, o.Conn), cmp.Compare(u.End, o.End))
 }
 
 // Key returns the pair of a connection that carries HTTP/1 or TLS, or did.
@@ -263,7 +232,7 @@ func (Usage) use(r *Record, v Use) *Link {
 	r.Transactions++
 	busy := max(0, v.End-v.Start)
 	r.Busy += busy
-	r.Uses = r.Uses.add(v)
+	r.Uses.Add(v, maxUses)
 	l := r.Links.At(v.Conn, maxLinks)
 	if l == nil {
 		return nil
@@ -346,7 +315,7 @@ func (l Link) merge(o Link) Link {
 // Merge returns what is known from both.
 func (Usage) Merge(a, b Record) Record {
 	a.Links = a.Links.Merge(b.Links, maxLinks, Link.merge)
-	a.Uses = a.Uses.merge(b.Uses)
+	a.Uses.Merge(b.Uses, maxUses)
 	for _, h := range b.Hosts {
 		a.Hosts = addHost(a.Hosts, h)
 	}

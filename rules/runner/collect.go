@@ -281,14 +281,12 @@ func inOrder(a, b *found) int {
 func (c *collection) across(list []*found, h *held, opts *Options) {
 	order := func(g *found) []string { return opts.Precedence[opts.Rules[g.rule].Code] }
 	code := func(g *found) string { return opts.Rules[g.rule].Code }
-	for _, g := range list {
-		silenced := slices.ContainsFunc(list, func(o *found) bool {
+	// All are judged before any is added, which makes one of those alike.
+	stands := slices.DeleteFunc(slices.Clone(list), func(g *found) bool {
+		return slices.ContainsFunc(list, func(o *found) bool {
 			return slices.Contains(order(o), code(g)) && sameEnds(&o.first, &g.first)
 		})
-		if !silenced {
-			c.add(g)
-		}
-	}
+	})
 	for _, g := range h.list {
 		explained := slices.ContainsFunc(list, func(o *found) bool {
 			if !slices.Contains(order(o), code(g)) {
@@ -298,10 +296,13 @@ func (c *collection) across(list []*found, h *held, opts *Options) {
 			return ok
 		})
 		if !explained {
-			c.add(g)
+			stands = append(stands, g)
 		}
 	}
 	h.list = nil
+	for _, g := range stands {
+		c.add(g)
+	}
 }
 
 // sameEnds reports whether two findings are about the same client and server;

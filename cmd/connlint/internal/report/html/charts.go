@@ -158,7 +158,7 @@ func timeline(r *reuse.Record, stalls Stalls, end int64) (Figure, bool) {
 		n        int
 	}
 	bars := make([][]bar, len(rows))
-	for _, u := range r.Uses {
+	for _, u := range r.Uses.Values() {
 		i, ok := at[u.Conn]
 		if !ok {
 			continue
