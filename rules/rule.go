@@ -44,6 +44,9 @@ type Rule struct {
 	// TLS keeps the rule to connections that speak TLS: no others count as not
 	// judged.
 	TLS bool
+	// Absence says that the rule finds that packets did not come. Findings about
+	// no more connections than the capture dropped packets are left out.
+	Absence bool
 	// Off keeps the rule out unless it is selected by code or name.
 	Off bool
 
@@ -72,6 +75,14 @@ type Rule struct {
 	Capture func(*Pass, *CaptureFacts)
 	// Group returns the rule's aggregate across connections.
 	Group func(*Config) Grouping
+}
+
+// Silent says when the rule keeps quiet.
+func (r *Rule) Silent() string {
+	if r.Absence {
+		return r.Doc.Silent + " The capture is known to have dropped as many packets as there are connections at fault, or more."
+	}
+	return r.Doc.Silent
 }
 
 // Doc is a rule's document.

@@ -109,7 +109,7 @@ func readme() string {
 			}
 		}
 		line("\n**In Wireshark.** %s\n", d.Confirm)
-		line("**Silent when.** %s\n", d.Silent)
+		line("**Silent when.** %s\n", r.Silent())
 		line("**References.** %s.", strings.Join(d.Refs, ", "))
 	}
 	line("\n## One cause, one finding\n")

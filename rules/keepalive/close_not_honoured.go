@@ -35,8 +35,9 @@ var CloseNotHonoured = &rules.Rule{
 			"The response was a 101 or answered CONNECT.",
 		Refs: []string{"RFC 9112 §9.6", "RFC 9112 §9.5"},
 	},
-	Needs:  blind,
-	Closed: notHonoured,
+	Absence: true,
+	Needs:   blind,
+	Closed:  notHonoured,
 }
 
 func notHonoured(p *rules.Pass, c *lifecycle.Conn) {

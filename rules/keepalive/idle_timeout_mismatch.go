@@ -46,7 +46,8 @@ var IdleTimeoutMismatch = &rules.Rule{
 			"Other connections between the two hosts stalled at the same time and none got anything across: the path was down. One direction only was captured.",
 		Refs: []string{"RFC 9293 §3.8.4", "RFC 1122 §4.2.3.6", "RFC 5382 §5", "RFC 9112 §9.5"},
 	},
-	Needs: lifecycle.OneDirection,
+	Absence: true,
+	Needs:   lifecycle.OneDirection,
 	Transaction: func(p *rules.Pass, t *http1.Transaction) {
 		if t.Outcome == http1.Answered {
 			return

@@ -34,9 +34,10 @@ var LastRequestWithoutClose = &rules.Rule{
 		Silent:  "It is off unless selected: most clients do this. Either side said close, or the connection could not be kept. The server closed first, or the client later than 100 ms after the response.",
 		Refs:    []string{"RFC 9112 §9.6", "RFC 9293 §3.6.1"},
 	},
-	Needs:  blind,
-	Off:    true,
-	Closed: leftSilently,
+	Absence: true,
+	Needs:   blind,
+	Off:     true,
+	Closed:  leftSilently,
 }
 
 func leftSilently(p *rules.Pass, c *lifecycle.Conn) {

@@ -36,6 +36,7 @@ var NonIdempotent = &rules.Rule{
 			"An earlier message could not be framed: from there on nobody can tell which response is whose.",
 		Refs: []string{"RFC 9112 §9.3.2", "RFC 9110 §9.2.2"},
 	},
+	Absence:     true,
 	Needs:       lifecycle.Gap | lifecycle.SnapCut | lifecycle.OneDirection | lifecycle.MidStream | lifecycle.BadFraming | lifecycle.Capped,
 	Transaction: nonIdempotent,
 }

@@ -42,7 +42,7 @@ var Retry = &rules.Rule{
 	},
 	Needs: lifecycle.Gap | lifecycle.SnapCut | lifecycle.OneDirection | lifecycle.Encrypted | lifecycle.BadFraming | lifecycle.Capped,
 	Group: func(c *rules.Config) rules.Grouping {
-		return rules.GroupBy[*rules.TransactionFact, Part, Sent](Retries{Keys: 128, PerKey: 64, Within: c.RetryWindow, Noticed: c.KeepAliveRaceLag})
+		return rules.GroupBy[*rules.TransactionFact, Part, Sent](Retries{Keys: 128, PerKey: 16, Within: c.RetryWindow, Noticed: c.KeepAliveRaceLag})
 	},
 }
 

@@ -35,7 +35,8 @@ var CloseWait = &rules.Rule{
 			"The FIN was not acknowledged: then the host is gone, not the program asleep.",
 		Refs: []string{"RFC 9293 §3.6", "RFC 9293 §3.3.2"},
 	},
-	Needs: lifecycle.OneDirection | lifecycle.Gap,
+	Absence: true,
+	Needs:   lifecycle.OneDirection | lifecycle.Gap,
 	Group: func(c *rules.Config) rules.Grouping {
 		return rules.GroupBy[*lifecycle.Conn, sleeper, Waits](sleeping{After: int64(c.CloseWaitAfter)})
 	},

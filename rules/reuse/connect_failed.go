@@ -37,7 +37,8 @@ var ConnectFailed = &rules.Rule{
 		Silent:  "The first SYN was answered. A SYN that was sent less than a second before the end of the capture. The server's packets were not captured.",
 		Refs:    []string{"RFC 9293 §3.5", "RFC 6298 §2", "RFC 1122 §4.2.3.5"},
 	},
-	Needs: lifecycle.OneDirection,
+	Absence: true,
+	Needs:   lifecycle.OneDirection,
 	Group: func(*rules.Config) rules.Grouping {
 		return rules.GroupBy[*lifecycle.Conn, netip.AddrPort, Failures](failing{})
 	},

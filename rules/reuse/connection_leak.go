@@ -35,7 +35,8 @@ var ConnectionLeak = &rules.Rule{
 			"10 s, or five times the usual gap between opens.",
 		Refs: []string{"RFC 9112 §9.3", "RFC 9112 §9.5"},
 	},
-	Needs: lifecycle.OneDirection,
+	Absence: true,
+	Needs:   lifecycle.OneDirection,
 	Group: func(*rules.Config) rules.Grouping {
 		return rules.GroupBy[*lifecycle.Conn, Pair, Spans](leaking{})
 	},

@@ -31,7 +31,8 @@ var ParallelExcess = &rules.Rule{
 		Silent:  "Six or fewer at once. The client is itself a proxy: it adds Via, Forwarded or X-Forwarded-*, or it serves others in this capture. The snapshot length cut heads: then nobody can tell.",
 		Refs:    []string{"RFC 9112 §9.4"},
 	},
-	Needs: lifecycle.OneDirection | lifecycle.SnapCut,
+	Absence: true,
+	Needs:   lifecycle.OneDirection | lifecycle.SnapCut,
 	Group: func(*rules.Config) rules.Grouping {
 		return rules.GroupBy[*lifecycle.Conn, Pair, Spans](parallelism{})
 	},

@@ -36,7 +36,8 @@ var UnusedConnection = &rules.Rule{
 			"The handshake was not captured. The server is not known to speak HTTP: it answered no request, and its port is not one of HTTP's.",
 		Refs: []string{"RFC 9112 §9.5", "RFC 9293 §3.5"},
 	},
-	Needs: lifecycle.OneDirection,
+	Absence: true,
+	Needs:   lifecycle.OneDirection,
 	Group: func(c *rules.Config) rules.Grouping {
 		return rules.GroupBy[*lifecycle.Conn, Pair, Unused](idling{After: int64(c.UnusedAfter), Probe: int64(c.UnusedProbe)})
 	},

@@ -430,6 +430,23 @@ var lossy = []transformation{
 	{"no RST", without(func(p *frame) bool { return p.flags&wire.RST != 0 })},
 }
 
+// overflows leaves out the last lost of every period packets, as a capture
+// whose buffer is full, whoever's they are.
+func overflows(period, lost, first int) func([]frame) []frame {
+	return keep(func(i int, _ *frame) bool { return (i+first)%period < period-lost })
+}
+
+// dropping transformations are lossy, and the capture knows how many packets
+// it lost.
+var dropping = []transformation{
+	{"dropped 3 of 7", overflows(7, 3, 0)},
+	{"dropped 10 of 50", overflows(50, 10, 0)},
+	{"dropped 10 of 50, later", overflows(50, 10, 25)},
+	{"dropped 20 of 40", overflows(40, 20, 7)},
+	{"dropped 60 of 160", overflows(160, 60, 30)},
+	{"dropped 1 of 20", overflows(20, 1, 0)},
+}
+
 // alike is what stays of a finding when frames and figures may change.
 type alike struct {
 	code, fingerprint string
@@ -441,8 +458,8 @@ func (a alike) String() string {
 	return fmt.Sprintf("%s %s %d× %s", a.code, a.severity, a.times, a.fingerprint)
 }
 
-func findings(frames []frame) ([]alike, *runner.Result) {
-	res := runner.Run(&memory{frames: frames, info: capture.Info{Name: "memory", Format: "memory", Size: -1}},
+func findings(frames []frame, dropped int) ([]alike, *runner.Result) {
+	res := runner.Run(&memory{frames: frames, info: capture.Info{Name: "memory", Format: "memory", Size: -1, Dropped: uint64(dropped)}},
 		runner.Options{Rules: catalog.All(), Precedence: catalog.Precedence(), Config: rules.Defaults(), Workers: 1})
 	var out []alike
 	for i := range res.Findings {
@@ -521,6 +538,10 @@ var excuses = []struct{ by, file, code, why string }{
 	{"no FIN", "reuse-", "REU002", "nothing acknowledges some of the FINs"},
 	{"no RST", "reuse-go-", "REU002", "nothing but the RSTs tells of some closes"},
 	{"snaplen 68", "reuse-requests-80ms-large-without", "LAT002", "turns stand in for responses, whose close is cut"},
+	{"dropped 1 of 20", "", "REU002", "connections whose end was dropped are among them"},
+	{"dropped 3 of 7", "tw003-", "KA007", "all that tells the second connection from the first was dropped"},
+	{"dropped 10 of 50, later", "reuse-", "LAT002", "connections whose end was dropped were there to use"},
+	{"dropped 10 of 50, later", "hop002-", "HOP002", "the next response was dropped"},
 	{"every 7th lost", "reu006-low-request-limit-", "REU001", "with requests lost the share of avoidable connections is higher"},
 }
 
@@ -551,16 +572,20 @@ func TestMetamorphic(t *testing.T) {
 			if err != nil && (!errors.As(err, &re) || !re.Cut) {
 				t.Fatal(err)
 			}
-			before, _ := findings(plain)
+			before, _ := findings(plain, 0)
 			left := 0
-			for _, set := range [][]transformation{lossless, lossy} {
+			for _, set := range [][]transformation{lossless, lossy, dropping} {
 				for i := range set {
 					tr := &set[i]
 					if !chosen(r.File, tr.name) {
 						left++
 						continue
 					}
-					after, res := findings(tr.do(plain))
+					frames, dropped := tr.do(plain), 0
+					if &set[0] == &dropping[0] {
+						dropped = len(plain) - len(frames)
+					}
+					after, res := findings(frames, dropped)
 					r.judge(t, tr, &set[0] == &lossless[0], before, after, res)
 				}
 			}
@@ -597,11 +622,11 @@ func TestMetamorphicCorpus(t *testing.T) {
 			if len(plain) == 0 {
 				return // nothing to transform: an empty file, or one broken from its start
 			}
-			before, _ := findings(plain)
+			before, _ := findings(plain, 0)
 			r := recording{File: row["file"]}
 			for i := range lossless {
 				if tr := &lossless[i]; chosen(r.File, tr.name) {
-					after, res := findings(tr.do(plain))
+					after, res := findings(tr.do(plain), 0)
 					r.judge(t, tr, true, before, after, res)
 				}
 			}

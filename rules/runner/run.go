@@ -76,16 +76,19 @@ func Run(src capture.Source, opts Options) *Result {
 		}
 	}
 	wg.Wait()
+	info := src.Info()
 	if st != nil {
+		st.dropped = info.Dropped
 		for _, j := range judges {
 			j.deliver(st, nil)
 		}
 		maps.Copy(judges[0].servers, st.servers)
 	}
-	res := conclude(src.Info(), totals, err, judges, &opts)
+	res := conclude(info, totals, err, judges, &opts)
 	if st != nil {
 		res.finish(st, judges[0])
 	}
+	res.doubt(info.Dropped)
 	if opts.Monitor != nil {
 		opts.Monitor.Conclude(res)
 	}

@@ -72,6 +72,8 @@ type stream struct {
 	rounds  map[int]*round
 	ranks   ranks
 	found   collection // across connections, of the windows that are over
+	dropped uint64     // packets, so far
+	doubts  doubts
 	servers map[netip.Addr]bool
 }
 
@@ -83,7 +85,8 @@ type round struct {
 }
 
 func newStream(opts *Options, judges []*judge) *stream {
-	s := &stream{opts: opts, n: len(judges), rounds: map[int]*round{}, servers: map[netip.Addr]bool{}}
+	s := &stream{opts: opts, n: len(judges), rounds: map[int]*round{}, servers: map[netip.Addr]bool{},
+		doubts: doubts{opts.Rules, map[findingKey]uint64{}}}
 	s.found.limit = streamGroups
 	certain := make([]bool, len(opts.Rules))
 	for i, r := range opts.Rules {
@@ -151,6 +154,9 @@ func (s *stream) deliver(o *outbox, t *shard.Tick) {
 	}
 	// All shards passed this tick, and any before it.
 	delete(s.rounds, o.round)
+	if t != nil {
+		s.dropped = t.Source.Dropped
+	}
 	slices.Sort(r.firsts)
 	s.ranks.add(r.firsts)
 	s.report(r.found)
@@ -186,6 +192,7 @@ func (s *stream) judge(windows []*windowed, t *shard.Tick) {
 
 // report hands findings on.
 func (s *stream) report(list []*found) {
+	list = s.doubts.stands(list, s.dropped)
 	if s.opts.Monitor != nil {
 		s.opts.Monitor.take(list)
 	}

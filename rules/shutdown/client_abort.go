@@ -34,8 +34,9 @@ var ClientAbort = &rules.Rule{
 			"The connection had been handed to another protocol.",
 		Refs: []string{"RFC 9112 §9.5", "RFC 9293 §3.10.5", "RFC 9110 §15.6.5"},
 	},
-	Needs:  unsure,
-	Closed: clientAbort,
+	Absence: true,
+	Needs:   unsure,
+	Closed:  clientAbort,
 }
 
 func clientAbort(p *rules.Pass, c *lifecycle.Conn) {

@@ -34,6 +34,7 @@ var RequestUnanswered = &rules.Rule{
 			"The response had begun with a body that a close ends (FRM001). A closer finding has the same cause. After the client's own FIN it is no more than info.",
 		Refs: []string{"RFC 9112 §9.3.1", "RFC 9112 §9.5", "RFC 9110 §9.2.2"},
 	},
+	Absence:     true,
 	Needs:       unsure | lifecycle.MidStream,
 	Transaction: requestUnanswered,
 }

@@ -39,7 +39,8 @@ var UndrainedShutdown = &rules.Rule{
 			"The clients had closed first, or the server had announced close. Idle connections that are closed lose nothing.",
 		Refs: []string{"RFC 9112 §9.6", "RFC 9112 §9.5", "RFC 9110 §9.2.2"},
 	},
-	Needs: unsure,
+	Absence: true,
+	Needs:   unsure,
 	Group: func(c *rules.Config) rules.Grouping {
 		return rules.GroupBy[*rules.UsageFact, netip.AddrPort, Stops](Drain{})
 	},

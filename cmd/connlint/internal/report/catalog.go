@@ -81,7 +81,7 @@ func Explain(w io.Writer, r *rules.Rule, s Style) error {
 		p.wrap("    "+f.Program+": ", f.Text, 8)
 	}
 	p.section("See it in Wireshark", d.Confirm)
-	p.section("When the rule is silent", d.Silent)
+	p.section("When the rule is silent", r.Silent())
 	if len(d.Refs) > 0 {
 		p.section("References", strings.Join(d.Refs, ", "))
 	}

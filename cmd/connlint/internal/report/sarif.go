@@ -240,7 +240,7 @@ func helpMarkdown(r *rules.Rule) string {
 	}
 	section("What to change", fix)
 	section("See it in Wireshark", r.Doc.Confirm)
-	section("When the rule is silent", r.Doc.Silent)
+	section("When the rule is silent", r.Silent())
 	section("References", strings.Join(r.Doc.Refs, ", "))
 	return strings.TrimSpace(b.String()) + "\n"
 }
