@@ -82,7 +82,8 @@ func (t *Tap) Recent() (capture.Source, error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	r := &replay{info: *t.info.Load()}
+	r := &replay{tap: t, info: *t.info.Load()}
+	t.ring.readers++
 	r.chunks = append(r.chunks, t.ring.chunks...)
 	if n := len(r.chunks); n > 0 { // the last is still written to
 		last := &r.chunks[n-1]
@@ -92,14 +93,15 @@ func (t *Tap) Recent() (capture.Source, error) {
 }
 
 // ring keeps the latest packets in chunks of memory, of which the oldest is
-// let go.
+// used again, unless somebody may still read it.
 type ring struct {
-	limit  int
-	chunks []chunk
+	limit   int
+	chunks  []chunk
+	readers int
 }
 
-// chunk holds packets one behind the other. What was written to it is never
-// changed, so that it can be read while more is added.
+// chunk holds packets one behind the other. What was written to it does not
+// change while there are readers, so that it can be read while more is added.
 type chunk struct {
 	data    []byte
 	packets []kept
@@ -117,11 +119,18 @@ const chunkSize = 1 << 20
 func (r *ring) add(p *capture.Packet) {
 	n := len(r.chunks)
 	if n == 0 || len(r.chunks[n-1].data)+len(p.Data) > cap(r.chunks[n-1].data) {
+		var next chunk
 		if n > 0 && n >= max(r.limit/chunkSize, 2) {
+			if next = r.chunks[0]; r.readers > 0 {
+				next = chunk{}
+			}
 			copy(r.chunks, r.chunks[1:])
 			r.chunks = r.chunks[:n-1]
 		}
-		r.chunks = append(r.chunks, chunk{data: make([]byte, 0, max(chunkSize, len(p.Data))), packets: make([]kept, 0, 1024)})
+		if cap(next.data) < len(p.Data) || cap(next.data) == 0 {
+			next = chunk{data: make([]byte, 0, max(chunkSize, len(p.Data))), packets: make([]kept, 0, 1024)}
+		}
+		r.chunks = append(r.chunks, chunk{next.data[:0], next.packets[:0]})
 		n = len(r.chunks)
 	}
 	c := &r.chunks[n-1]
@@ -131,6 +140,7 @@ func (r *ring) add(p *capture.Packet) {
 
 // replay is a source of kept packets.
 type replay struct {
+	tap    *Tap // nil once closed
 	info   capture.Info
 	chunks []chunk
 	i      int
@@ -149,5 +159,16 @@ func (r *replay) Next(p *capture.Packet) error {
 	return nil
 }
 
+// Info implements capture.Source.
 func (r *replay) Info() capture.Info { return r.info }
-func (r *replay) Close() error       { return nil }
+
+// Close lets the memory be used again.
+func (r *replay) Close() error {
+	if r.tap != nil {
+		r.tap.mu.Lock()
+		r.tap.ring.readers--
+		r.tap.mu.Unlock()
+		r.tap, r.chunks = nil, nil
+	}
+	return nil
+}
