@@ -68,6 +68,7 @@ type PairRow struct {
 	TLS            bool   // met with
 	Conns, Open    int64  // connections seen, and open now
 	Used           int64  // connections with a request
+	Fresh          int64  // those of them that were opened for one: they did not begin before the capture
 	Idle           int64  // open ones between two requests
 	Requests       int64
 	Answered       int64
@@ -86,7 +87,7 @@ func (p *PairRow) Reuse() (float64, bool) {
 	if p.Requests == 0 {
 		return 0, false
 	}
-	return 1 - float64(min(p.Used, p.Requests))/float64(p.Requests), true
+	return 1 - float64(min(p.Fresh, p.Requests))/float64(p.Requests), true
 }
 
 // Series are counts at the ends of periods of equal length.
@@ -271,6 +272,7 @@ func (p *PairRow) add(o *PairRow) {
 	p.Conns += o.Conns
 	p.Open += o.Open
 	p.Used += o.Used
+	p.Fresh += o.Fresh
 	p.Idle += o.Idle
 	p.Requests += o.Requests
 	p.Answered += o.Answered
@@ -341,6 +343,9 @@ func (w *watch) requested(c *analyzers.Conn, h *http1.Head, t *http1.Transaction
 		p.row.Requests++
 		if first {
 			p.row.Used++
+		}
+		if first && !c.MidStream() {
+			p.row.Fresh++
 		}
 		if wakes {
 			p.row.Idle--

@@ -73,7 +73,7 @@ func TestMonitorMidway(t *testing.T) {
 	}
 	got := mid.Total
 	got.Series, got.Last, got.Host = runner.Series{}, 0, ""
-	want := runner.PairRow{Conns: 3, Open: 3, Used: 2, Idle: 1, Requests: 3, Answered: 2}
+	want := runner.PairRow{Conns: 3, Open: 3, Used: 2, Fresh: 2, Idle: 1, Requests: 3, Answered: 2}
 	if d := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{})); d != "" {
 		t.Errorf("total in between (-want +got):\n%s", d)
 	}
@@ -150,6 +150,55 @@ func TestMonitorShards(t *testing.T) {
 		} else if d := cmp.Diff(want, s, cmpopts.EquateComparable(netip.Addr{}, netip.AddrPort{})); d != "" {
 			t.Errorf("%d workers (-want +got):\n%.2000s", workers, d)
 		}
+	}
+}
+
+// TestMonitorMidStream holds that a request on a connection that was open
+// before the capture counts as one that found it open.
+func TestMonitorMidStream(t *testing.T) {
+	m := runner.NewMonitor(runner.MonitorOptions{})
+	watched(t, `
+conn a 10.0.0.1:40000 > 10.0.0.9:80 midstream
++0 a > P "GET /1 HTTP/1.1\r\nHost: shop\r\n\r\n"
++0.1 a < P "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+conn b 10.0.0.1:40001 > 10.0.0.9:80
++0 b handshake
++0.1 b > P "GET /2 HTTP/1.1\r\nHost: shop\r\n\r\n"
++0.1 b < P "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
+`, m, 1, 0, func() {})
+	total := m.Snapshot().Total
+	if reuse, ok := total.Reuse(); !ok || reuse != 0.5 || total.Used != 2 {
+		t.Errorf("reuse %v on %d connections, want 0.5 on 2", reuse, total.Used)
+	}
+}
+
+// TestMonitorManyPairs holds that pairs all of whose connections stay open are
+// bounded, and that the others' sockets in TIME_WAIT are counted without
+// series too.
+func TestMonitorManyPairs(t *testing.T) {
+	m := runner.NewMonitor(runner.MonitorOptions{Pairs: 300})
+	watched(t, `
+repeat 400
+conn c{i} 10.0.0.1:{20000+i} > 10.9.0.9:{1000+i}
+@0.{1000+i} c{i} handshake
+end
+repeat 250
+@1.{1000+i} c{i} < close
+end
+`, m, 1, 0, func() {})
+	s := m.Snapshot()
+	if len(s.Pairs) != 300 || s.MorePairs == 0 && s.Total.Conns != 400 {
+		t.Errorf("%d pairs and %d more, %d connections", len(s.Pairs), s.MorePairs, s.Total.Conns)
+	}
+	waiting, charted := int64(0), 0
+	for _, p := range s.Pairs {
+		waiting += p.TimeWait
+		if len(p.Series.Open) > 0 {
+			charted++
+		}
+	}
+	if charted == 0 || charted == len(s.Pairs) || waiting != 250 || s.Total.TimeWait != 250 {
+		t.Errorf("%d pairs have series; %d sockets wait, %d in all, want 250", charted, waiting, s.Total.TimeWait)
 	}
 }
 

@@ -464,10 +464,11 @@ func (m *Model) hints() []hint {
 	if m.View < numTables {
 		list = append(list, letter('/', "filter"), letter('o', "sort"), letter('s', "save"), letter('p', "pause"))
 	}
-	list = append(list, letter('q', "quit"))
 	last := letter('?', "help")
 	if m.View == help {
-		last.does = "back"
+		last = letter('q', "quit")
+	} else {
+		list = append(list, letter('q', "quit"))
 	}
 	var out []hint
 	x := 1

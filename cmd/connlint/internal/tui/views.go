@@ -174,7 +174,8 @@ func byServer(list []runner.PairRow) []runner.PairRow {
 			continue
 		}
 		o := &out[i]
-		o.Conns, o.Open, o.Used, o.Idle = o.Conns+p.Conns, o.Open+p.Open, o.Used+p.Used, o.Idle+p.Idle
+		o.Conns, o.Open, o.Idle = o.Conns+p.Conns, o.Open+p.Open, o.Idle+p.Idle
+		o.Used, o.Fresh = o.Used+p.Used, o.Fresh+p.Fresh
 		o.Requests, o.Answered, o.TimeWait = o.Requests+p.Requests, o.Answered+p.Answered, o.TimeWait+p.TimeWait
 		o.ClosedByServer, o.Resets, o.Last = o.ClosedByServer+p.ClosedByServer, o.Resets+p.Resets, max(o.Last, p.Last)
 		o.TLS, o.Host = o.TLS || p.TLS, cmp.Or(o.Host, p.Host)
