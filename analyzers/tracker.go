@@ -84,6 +84,8 @@ type Options struct {
 	// HTTP reports whether HTTP/1.x is looked for on connections to a server
 	// port; nil for all.
 	HTTP func(port uint16) bool
+	// Messages bounds what the parser keeps of messages.
+	Messages http1.Options
 }
 
 // Totals count what a Tracker met, over all connections that have ended.
@@ -120,7 +122,7 @@ type Tracker struct {
 // NewTracker returns a Tracker that hands facts to f.
 func NewTracker(f Facts, opts Options) *Tracker {
 	t := &Tracker{facts: f, opts: opts}
-	t.env = http1.NewEnv(sink{t}, http1.Options{})
+	t.env = http1.NewEnv(sink{t}, opts.Messages)
 	return t
 }
 

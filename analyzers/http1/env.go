@@ -10,6 +10,9 @@ type Options struct {
 	MaxHead        int // bytes of a head that are kept; 64 KiB
 	MaxOutstanding int // requests of a connection that wait for their responses; 1024
 	MaxHash        int // body bytes that BodyHash covers; 64 KiB
+	// For all sessions of an Env together:
+	MaxHeads   int // bytes kept of heads that are not whole yet; 64 MiB
+	MaxWaiting int // requests that wait behind others of their connection; 32768
 }
 
 // Stats counts what was found.
@@ -31,6 +34,10 @@ type Env struct {
 	free    *Transaction
 	bufs    []*headBuf
 	history []*history
+
+	heads   int // bytes of buffers in use
+	waiting int // transactions that were queued behind others
+	recent  int // entries of all histories
 }
 
 // NewEnv returns an Env that tells sink what its sessions find.
@@ -44,6 +51,12 @@ func NewEnv(sink Sink, opts Options) *Env {
 	opts.MaxOutstanding = min(opts.MaxOutstanding, 1<<16-1)
 	if opts.MaxHash <= 0 {
 		opts.MaxHash = 64 << 10
+	}
+	if opts.MaxHeads <= 0 {
+		opts.MaxHeads = 64 << 20
+	}
+	if opts.MaxWaiting <= 0 {
+		opts.MaxWaiting = 32 << 10
 	}
 	return &Env{Sink: sink, opts: opts}
 }
@@ -76,10 +89,28 @@ func (e *Env) getBuf(at Mark) *headBuf {
 		h = &headBuf{b: make([]byte, 0, 512)}
 	}
 	h.at = at
+	e.heads += cap(h.b)
 	return h
 }
 
+// grow appends b to a buffer in use.
+func (e *Env) grow(h *headBuf, b []byte) {
+	n := cap(h.b)
+	h.b = append(h.b, b...)
+	e.heads += cap(h.b) - n
+}
+
+// room returns how much of h's head may be kept: less, once there are too many
+// heads of which the end does not come.
+func (e *Env) room(h *headBuf) int {
+	if e.heads <= e.opts.MaxHeads {
+		return e.opts.MaxHead
+	}
+	return min(max(len(h.b), overLine), e.opts.MaxHead)
+}
+
 func (e *Env) putBuf(h *headBuf) {
+	e.heads -= cap(h.b)
 	if cap(h.b) > keptBuf {
 		return
 	}
@@ -100,6 +131,9 @@ func (e *Env) get() *Transaction {
 }
 
 func (e *Env) put(t *Transaction) {
+	if t.waits {
+		e.waiting--
+	}
 	*t = Transaction{buf: t.buf[:0], next: e.free}
 	e.free = t
 }

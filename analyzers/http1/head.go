@@ -158,8 +158,10 @@ func (p *headParse) parse(side Side, raw []byte, whole bool) (n int, ok bool) {
 	if !p.startLine(side, lineOf(raw[:pos])) {
 		return 0, false
 	}
+	ends := 1 // lines that end in CR LF, so far
 	if pos < 2 || raw[pos-2] != '\r' {
 		p.bareLF(0, pos)
+		ends = 0
 	}
 	fields := p.h.Fields
 	value := -1 // where the last field's value begins; -1 after no field
@@ -176,6 +178,7 @@ func (p *headParse) parse(side Side, raw []byte, whole bool) (n int, ok bool) {
 		end := pos + i - 1
 		if end > pos && raw[end-1] == '\r' {
 			end--
+			ends++
 		} else {
 			p.bareLF(pos, i)
 		}
@@ -225,6 +228,9 @@ func (p *headParse) parse(side Side, raw []byte, whole bool) (n int, ok bool) {
 	if i := bytes.IndexByte(p.h.Raw, 0); i >= 0 {
 		p.fault(NULByte, i, 1)
 	}
+	if bytes.Count(p.h.Raw, []byte{'\r'}) != ends {
+		p.bareCR()
+	}
 	for i := range p.h.Fields {
 		p.info.field(&p.h.Fields[i])
 	}
@@ -244,6 +250,17 @@ func fieldBegins(b []byte) bool {
 func (p *headParse) bareLF(off, n int) {
 	p.info.bits |= BareLF
 	p.fault(LFOnly, off, n)
+}
+
+// bareCR looks for a CR that ends no line. Some receivers take it for a line
+// end, some for a space.
+func (p *headParse) bareCR() {
+	for i, c := range p.h.Raw {
+		if c == '\r' && (i+1 == len(p.h.Raw) || p.h.Raw[i+1] != '\n') {
+			p.fault(BareCR, i, 1)
+			return
+		}
+	}
 }
 
 // oddName looks at a field name that is none of those known: for white space

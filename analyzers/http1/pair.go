@@ -67,16 +67,19 @@ func (s *Session) remember(e *Env, t *Transaction, end wire.Seq) {
 	}
 	if s.last.live {
 		s.hist.push(s.last, nil)
+		e.recent++
 		s.last.live = false
 	}
 	if a.method != Other {
 		s.last = a
 	} else {
 		s.hist.push(a, t.MethodName)
+		e.recent++
 	}
-	if len(s.hist.list)-s.hist.first > e.opts.MaxOutstanding {
+	if len(s.hist.list)-s.hist.first > e.opts.MaxOutstanding || e.recent > e.opts.MaxWaiting {
 		s.doubts |= TooDeep
-		s.hist.pop()
+		s.dropHistory(e)
+		s.last.live = false
 	}
 }
 
@@ -90,6 +93,7 @@ func (s *Session) judge(e *Env, t *Transaction) {
 	if h := s.hist; h != nil {
 		for h.first < len(h.list) && h.list[h.first].end.LessEq(ack) {
 			h.pop()
+			e.recent--
 		}
 		if h.first == len(h.list) {
 			s.dropHistory(e)
@@ -128,6 +132,7 @@ func (s *Session) judge(e *Env, t *Transaction) {
 
 func (s *Session) dropHistory(e *Env) {
 	if h := s.hist; h != nil {
+		e.recent -= len(h.list) - h.first
 		*h = history{list: h.list[:0]}
 		e.history = append(e.history, h)
 		s.hist = nil
@@ -158,7 +163,7 @@ func (s *Session) enqueue(e *Env, at Mark) *Transaction {
 		t.late = true
 		return t
 	}
-	if s.over > 0 || int(s.queued) >= e.opts.MaxOutstanding {
+	if s.over > 0 || int(s.queued) >= e.opts.MaxOutstanding || s.queued > 0 && e.waiting >= e.opts.MaxWaiting {
 		s.doubts |= TooDeep
 		s.over++
 		t.hidden = true
@@ -169,6 +174,8 @@ func (s *Session) enqueue(e *Env, at Mark) *Transaction {
 		s.head = t
 	} else {
 		s.tail.next = t
+		t.waits = true
+		e.waiting++
 	}
 	s.tail = t
 	s.queued++

@@ -218,7 +218,7 @@ func (s *Session) step(e *Env, side Side, d *dir, b []byte, m Mark) int {
 		if i := bytes.IndexByte(b[:n], '\n') + 1; i > 0 {
 			n = i
 		}
-		d.buf.b = append(d.buf.b, b[:n]...)
+		e.grow(d.buf, b[:n])
 		s.judgeJunk(e, side, d)
 		return n
 	}
@@ -364,10 +364,11 @@ func (s *Session) gather(e *Env, side Side, d *dir, b []byte, m Mark) int {
 			pos += n
 			continue
 		}
-		if room := e.opts.MaxHead - len(h.b); n > room {
+		most := e.room(h)
+		if room := most - len(h.b); n > room {
 			n, whole = room, false
 		}
-		h.b = append(h.b, b[pos:pos+n]...)
+		e.grow(h, b[pos:pos+n])
 		pos += n
 		if whole {
 			line := lineOf(h.b[h.scan:])
@@ -387,7 +388,7 @@ func (s *Session) gather(e *Env, side Side, d *dir, b []byte, m Mark) int {
 				return pos
 			}
 		}
-		if len(h.b) == e.opts.MaxHead {
+		if len(h.b) == most {
 			if h.scan == 0 {
 				s.reject(e, side, d)
 				return pos

@@ -4,6 +4,49 @@
 // It reports what was sent, not what was meant: field names keep their case,
 // order and duplicates, and nothing is repaired. Framing follows RFC 9112 §6.
 // Anomalies on the wire are data, not errors.
+//
+// # Ambiguity
+//
+// Where two receivers may read a message differently, one reading is followed,
+// that of RFC 9112, and an [Anomaly] says so:
+//
+//   - Transfer-Encoding beside Content-Length: the coding counts, if chunked is
+//     its last ([ConflictingLengths], as in all that follow). A request with
+//     another last coding has no end that can be told; such a response lasts
+//     until the connection ends. Codings are compared whole, in any case, white
+//     space (SP, HTAB) around them left out.
+//   - Content-Length: 1*DIGIT below 2^63, or a list of equal ones, leading zeros
+//     allowed. Signs, 0x, fractions, an empty value, differing values: the end
+//     cannot be told.
+//   - A line ends in LF. One without CR is told once a message ([LFOnly]). A CR
+//     elsewhere in a head is part of the line ([BareCR]); in a chunk's size line
+//     it begins an extension.
+//   - A folded field line belongs to the field before it ([FoldedField]); before
+//     any field it is passed over.
+//   - A field name is what stands before the first colon. White space between
+//     them is not part of it ([SpaceBeforeColon]); other characters that no name
+//     may have make it another name ([BadFieldName]). NUL is a character like
+//     any other ([NULByte]).
+//   - A chunk size is 1*HEXDIG below 2^63, then white space, an extension or the
+//     line's end. Anything else, and bytes behind a chunk that are no line end,
+//     end the framing ([BadChunkSize]). Extensions and trailer fields are passed
+//     over.
+//   - Empty lines before a start line are passed over.
+//
+// Where the framing is lost, or cannot be told, the next message is looked for
+// where a segment begins with a start line, [Doubt] says so, and what hangs on
+// the order of messages is not judged.
+//
+// # Limits
+//
+// A session holds no more than the head in progress, up to Options.MaxHead
+// bytes, and Options.MaxOutstanding requests without a response; all sessions
+// of an [Env] together, about Options.MaxHeads and Options.MaxWaiting of them.
+// Of a longer head the rest passes through: its framing and persistence fields
+// count, the others are not seen ([HeadTooLong], [Truncated]). Requests beyond
+// are counted, not paired ([TooDeep]). Bodies, chunk extensions, trailer
+// sections, empty lines and interim responses may be of any length and number:
+// nothing of them is kept. Work is linear in bytes.
 package http1
 
 import "github.com/connlint/connlint/capture/wire"
@@ -164,6 +207,7 @@ type Transaction struct {
 	reqOver bool // its request will see no more bytes, complete or not
 	late    bool // not queued: its response was seen before it
 	hidden  bool // not queued: its request, or its place in the pipeline, is lost
+	waits   bool // was queued behind another
 }
 
 // Limits on what is kept of a request's words, in bytes.
@@ -208,6 +252,7 @@ const (
 	ExtraBytes                      // bytes after a message's end that start no message
 	UnsolicitedResponse             // a status line with no request outstanding
 	HeadTooLong                     // longer than the parser keeps
+	BareCR                          // a CR in the head that ends no line, RFC 9112 §2.2
 )
 
 // Anomaly is one fault found on the wire.

@@ -16,7 +16,7 @@ var Malformed = &rules.Rule{
 	Doc: rules.Doc{
 		Title:    "a message breaks the grammar of HTTP/1",
 		Severity: rules.Error,
-		Wire: "A start line, a field name or a chunk size is not what the grammar allows, white space stands before a field's colon, or a head holds a NUL byte (error); " +
+		Wire: "A start line, a field name or a chunk size is not what the grammar allows, white space stands before a field's colon, or a head holds a NUL byte or a CR without LF (error); " +
 			"a line ends in LF without CR, or a field is folded over several lines (warning).",
 		Harm: "One receiver repairs what another refuses and a third reads differently. The message is answered with 400, or a field is lost, " +
 			"or two programs on the path disagree about it, which is how requests are smuggled past a filter.",
@@ -58,6 +58,8 @@ func malformed(p *rules.Pass, a *http1.Anomaly, t *http1.Transaction) {
 		what = fmt.Sprintf("white space before the colon in %q", a.Bytes[:min(len(a.Bytes), 32)])
 	case http1.NULByte:
 		shape, what = "nul", "a NUL byte in the head"
+	case http1.BareCR:
+		shape, what = "cr", "a CR in the head that ends no line"
 	case http1.BadChunkSize:
 		shape, what = "chunk size", fmt.Sprintf("a chunk size that is none, at byte %q", a.Bytes)
 	case http1.LFOnly:

@@ -41,6 +41,9 @@ var NominatesEndToEnd = &rules.Rule{
 	Head:  nominates,
 }
 
+// maxNames bounds how many fields a finding names.
+const maxNames = 16
+
 func nominates(p *rules.Pass, h *http1.Head, m *http1.Message, t *http1.Transaction) {
 	if !m.Bits.Has(http1.ConnOther) {
 		return
@@ -51,7 +54,9 @@ func nominates(p *rules.Pass, h *http1.Head, m *http1.Message, t *http1.Transact
 			continue
 		}
 		for option := range bytes.SplitSeq(h.Fields[i].Value, []byte{','}) {
-			option = bytes.Trim(option, " \t")
+			if option = bytes.Trim(option, " \t"); len(names) == maxNames {
+				break
+			}
 			if n := strings.ToLower(string(option[:min(len(option), 64)])); endToEnd(option) && !slices.Contains(names, n) {
 				names = append(names, n)
 			}

@@ -73,7 +73,8 @@ type abstention struct {
 	why  lifecycle.Evidence // a single bit
 }
 
-func newJudge(opts *Options) *judge {
+// newJudge returns the judge of one of so many workers.
+func newJudge(opts *Options, workers int) *judge {
 	j := &judge{opts: opts, pend: make([]pending, 1), missing: map[lifecycle.Evidence]*lack{}, servers: map[netip.Addr]bool{},
 		abstains: map[abstention]uint64{}}
 	j.found.all = opts.All
@@ -94,7 +95,7 @@ func newJudge(opts *Options) *judge {
 		j.extra = append(j.extra, group.New())
 	}
 	j.group()
-	j.track = analyzers.NewTracker(j.facts(), j.trackerOptions())
+	j.track = analyzers.NewTracker(j.facts(), j.trackerOptions(workers))
 	return j
 }
 
@@ -156,15 +157,17 @@ func (j *judge) viewOf(c *analyzers.Conn) *view {
 	return j.views[n-1]
 }
 
-func (j *judge) trackerOptions() analyzers.Options {
+func (j *judge) trackerOptions(workers int) analyzers.Options {
+	o := analyzers.Options{Messages: http1.Options{MaxHeads: max(64<<20/workers, 1<<20), MaxWaiting: max(32<<10/workers, 1<<10)}}
 	if len(j.opts.HTTPPorts) == 0 {
-		return analyzers.Options{}
+		return o
 	}
 	ports := map[uint16]bool{}
 	for _, p := range j.opts.HTTPPorts {
 		ports[p] = true
 	}
-	return analyzers.Options{HTTP: func(p uint16) bool { return ports[p] }}
+	o.HTTP = func(p uint16) bool { return ports[p] }
+	return o
 }
 
 // facts subscribes to the facts that some rule wants.

@@ -38,7 +38,7 @@ func Run(src capture.Source, opts Options) *Result {
 		bounds.IdleTimeout = cmp.Or(opts.Stream.IdleTimeout, streamIdle)
 	}
 	for i := range judges {
-		j := newJudge(&opts)
+		j := newJudge(&opts, n)
 		j.table = reassembly.NewTable(j.track, bounds)
 		judges[i], workers[i] = j, j.table.Feed
 	}

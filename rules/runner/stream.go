@@ -167,7 +167,7 @@ func (s *stream) deliver(o *outbox, t *shard.Tick) {
 
 // judge settles a window.
 func (s *stream) judge(windows []*windowed, t *shard.Tick) {
-	total := newJudge(s.opts)
+	total := newJudge(s.opts, 1)
 	total.out = &outbox{}
 	total.found.emit, total.found.limit = total.out.put, streamGroups
 	for _, w := range windows {

@@ -52,7 +52,7 @@ func TraceConn(src capture.Source, number int, opts Options) (*Trace, error) {
 	opts.Workers, opts.All = 1, true // each occurrence has frames to mark
 	t := &tracer{want: number, redact: &opts}
 	opts.watch = t.head
-	j := newJudge(&opts)
+	j := newJudge(&opts, 1)
 	t.Tracker = j.track
 	j.table = reassembly.NewTable[analyzers.State](t, reassembly.DefaultOptions())
 	totals, err := shard.Run(src, []func(*capture.Segment){j.table.Feed}, shard.Options{})
@@ -85,7 +85,7 @@ func TraceOnly(src capture.Source, c Connection, opts Options) (*Trace, error) {
 	opts.Rules = slices.DeleteFunc(slices.Clone(opts.Rules), func(r *rules.Rule) bool { return r.Group != nil || r.Capture != nil })
 	t := &tracer{want: -1, from: c.ID, redact: &opts}
 	opts.watch = t.head
-	j := newJudge(&opts)
+	j := newJudge(&opts, 1)
 	t.Tracker = j.track
 	j.table = reassembly.NewTable[analyzers.State](t, reassembly.DefaultOptions())
 	a, b := flowAddr(c.A), flowAddr(c.B)
