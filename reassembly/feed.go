@@ -57,7 +57,12 @@ func (t *Table[S]) lookup(s *Segment) (*Conn[S], wire.Dir, Kind) {
 	var prev Prev
 	i, d, ok := t.find(&s.Flow, hash)
 	if ok && t.slots[i].ref&isTomb == 0 {
-		c := t.at(t.slots[i].ref)
+		var c *Conn[S]
+		if ref := t.slots[i].ref; ref&isPacked == 0 {
+			c = t.at(ref)
+		} else {
+			c = t.wake(i)
+		}
 		switch {
 		case c.flags&lingering != 0 && t.over(c.endAt, s):
 			t.close(c, Ended)

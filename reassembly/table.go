@@ -36,11 +36,16 @@ type Options struct {
 	MaxHeldByConn int           // the same, one connection
 	MaxTombs      int           // ended connections remembered
 	IdleTimeout   time.Duration // of packet time after which a connection is forgotten; 0 for never
+	// With PackAtRest: how many connections are kept unpacked in any case, and
+	// how long another must have been silent to be packed.
+	MaxAwake int
+	Rest     time.Duration
 }
 
 // DefaultOptions are good for one shard of a program of its own.
 func DefaultOptions() Options {
-	return Options{MaxConns: 4 << 20, MaxHeld: 64 << 20, MaxHeldByConn: 4 << 20, MaxTombs: 1 << 18}
+	return Options{MaxConns: 4 << 20, MaxHeld: 64 << 20, MaxHeldByConn: 4 << 20, MaxTombs: 1 << 18,
+		MaxAwake: 1 << 10, Rest: 100 * time.Millisecond}
 }
 
 // Stats count what a table met.
@@ -85,13 +90,21 @@ type Table[S any] struct {
 	tombs                  tombRing
 	pieces                 piecePool
 
+	pack    func(*Conn[S], *Packer) bool // nil: nothing is packed
+	unpack  func(*Conn[S], *Unpacker)
+	packer  *Packer
+	store   store
+	resting uint32 // of the clock that looks for connections to pack
+
+	key wire.Flow // of a packed connection
+
 	// What the handler is lent. Locals would be allocated for each call.
 	span Span
 	lost Gap
 }
 
 // slot is an entry of the hash table. Reference 0 is an empty slot; the top
-// bit tells a tomb from a connection.
+// bits tell a tomb and a packed connection from an index.
 type slot struct {
 	hash uint32
 	ref  uint32
@@ -131,10 +144,14 @@ func (t *Table[S]) find(flow *wire.Flow, hash uint32) (i uint32, d wire.Dir, ok 
 		if s.hash != hash {
 			continue
 		}
-		key := (*wire.Flow)(nil)
-		if s.ref&isTomb != 0 {
+		var key *wire.Flow
+		switch {
+		case s.ref&isTomb != 0:
 			key = &t.tombs.at(s.ref &^ isTomb).key
-		} else {
+		case s.ref&isPacked != 0:
+			key = &t.key
+			keyOf(t.store.at(s.ref&^isPacked), key)
+		default:
 			key = &t.at(s.ref).Key
 		}
 		if d, ok := along(key, flow); ok {
@@ -203,6 +220,11 @@ func (t *Table[S]) alloc() uint32 {
 		t.free = t.free[:n-1]
 		return i
 	}
+	if t.pack != nil && int(t.nconns) > t.opts.MaxAwake {
+		if i := t.makeRest(); i != 0 {
+			return i
+		}
+	}
 	i := t.nconns
 	t.nconns++
 	if int(i>>chunkBits) == len(t.chunks) {
@@ -229,9 +251,7 @@ func (t *Table[S]) open(i uint32, key *wire.Flow, hash uint32, s *Segment) *Conn
 // close delivers what is left of a connection, tells the handler and frees
 // it. The addresses of one that has ended are remembered.
 func (t *Table[S]) close(c *Conn[S], why CloseReason) Prev {
-	t.giveUpAll(c)
-	t.giveUpTails(c)
-	prev := Prev{ID: c.ID, Last: c.Last, Memo: t.h.Close(c, why)}
+	prev := t.end(c, why)
 	if c.flags&lingering != 0 {
 		t.unlinger(c)
 	}
@@ -247,6 +267,13 @@ func (t *Table[S]) close(c *Conn[S], why CloseReason) Prev {
 	return prev
 }
 
+// end delivers what is left of a connection and tells the handler.
+func (t *Table[S]) end(c *Conn[S], why CloseReason) Prev {
+	t.giveUpAll(c)
+	t.giveUpTails(c)
+	return Prev{ID: c.ID, Last: c.Last, Memo: t.h.Close(c, why)}
+}
+
 // Finish ends every connection, as the capture has ended. One that is only
 // kept for what is still under way has ended before.
 func (t *Table[S]) Finish() {
@@ -259,6 +286,27 @@ func (t *Table[S]) Finish() {
 			t.close(c, CaptureEnded)
 		}
 	}
+	if t.store.n == 0 {
+		return
+	}
+	// Where the packed ones stand, one after the other. The table is of no
+	// more use to them, and looking each up there would cost more than its end.
+	var c Conn[S]
+	t.store.hand = 0
+	for {
+		place, ok := t.store.next()
+		if !ok {
+			break
+		}
+		if place != 0 {
+			t.restore(&c, place)
+			t.end(&c, CaptureEnded)
+			t.live--
+			c = Conn[S]{}
+		}
+	}
+	t.slots, t.used, t.mask = make([]slot, 1024), 0, 1023
+	t.tombs, t.store = tombRing{}, store{}
 }
 
 // linger keeps an ended connection for a while.
@@ -342,6 +390,10 @@ func (t *Table[S]) expire() {
 			t.Stats.IdleEvicted++
 			t.close(c, IdleTooLong)
 		}
+		if place, _ := t.store.next(); place != 0 && now-lastOf(t.store.at(place)) > int64(t.opts.IdleTimeout) {
+			t.Stats.IdleEvicted++
+			t.close(t.wakeAt(place), IdleTooLong)
+		}
 	}
 }
 
@@ -356,6 +408,19 @@ func (t *Table[S]) tick() {
 // clock's hand: near enough to the one idle longest of all, without a scan.
 func (t *Table[S]) makeRoom() {
 	var worst uint32
+	if t.store.n > 0 { // those have been silent longer than most
+		for range 32 {
+			place, _ := t.store.next()
+			if place != 0 && (worst == 0 || lastOf(t.store.at(place)) < lastOf(t.store.at(worst))) {
+				worst = place
+			}
+		}
+		if worst != 0 {
+			t.Stats.Evicted++
+			t.close(t.wakeAt(worst), TableFull)
+			return
+		}
+	}
 	for range 32 {
 		t.tick()
 		if c := t.at(t.hand); c.flags&inUse != 0 && (worst == 0 || c.Last < t.at(worst).Last) {

@@ -36,6 +36,9 @@ type Collector struct {
 	first *Sighting // oldest outstanding
 }
 
+// AtRest reports whether no request is outstanding.
+func (c *Collector) AtRest() bool { return c.first == nil }
+
 // Head notes the head of a request or a final response; it passes over interim
 // responses.
 func (c *Collector) Head(p *Pool, h *http1.Head, t *http1.Transaction) {

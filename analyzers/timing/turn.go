@@ -151,6 +151,20 @@ type Pool struct {
 	shuts []*shut
 }
 
+func (p *Pool) get() *turns {
+	if n := len(p.turns); n > 0 {
+		s := p.turns[n-1]
+		p.turns = p.turns[:n-1]
+		return s
+	}
+	return &turns{}
+}
+
+func (p *Pool) drop(s *turns) {
+	*s = turns{}
+	p.turns = append(p.turns, s)
+}
+
 // Segment takes a segment that side sent, before its bytes are delivered. It
 // returns true with out filled in when the segment ends a turn.
 func (t *Turns) Segment(p *Pool, side http1.Side, streams *[2]reassembly.Stream, d wire.Dir, seg *reassembly.Segment, k reassembly.Kind, out *Turn) bool {
@@ -164,11 +178,7 @@ func (t *Turns) Segment(p *Pool, side http1.Side, streams *[2]reassembly.Stream,
 		return false
 	}
 	if t.s == nil {
-		if n := len(p.turns); n > 0 {
-			t.s, p.turns = p.turns[n-1], p.turns[:n-1]
-		} else {
-			t.s = &turns{}
-		}
+		t.s = p.get()
 	}
 	return t.s.segment(side, seg, RTT(streams), time.Duration(max(streams[d].MinRTT, 0)), out)
 }
@@ -181,8 +191,7 @@ func (t *Turns) Close(p *Pool, streams *[2]reassembly.Stream, out *Turn) bool {
 		return false
 	}
 	done := s.finish(RTT(streams), out)
-	*s = turns{}
-	p.turns = append(p.turns, s)
+	p.drop(s)
 	t.s = nil
 	return done
 }

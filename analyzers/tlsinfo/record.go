@@ -92,6 +92,8 @@ const (
 // goroutine. Its zero value is ready.
 type Pool struct {
 	sessions []*session
+	parked   []*session // of packed connections, by place
+	places   []uint32   // free ones in parked
 	bufs     [][]byte
 	names    map[string]string
 	ch       clientHello

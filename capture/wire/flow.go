@@ -25,6 +25,12 @@ func (a *Addr) Set4(b []byte) {
 	le.PutUint64(a[8:], uint64(le.Uint32(b))<<32|0xffff<<16)
 }
 
+// Is4 reports whether a is an IPv4 address.
+func (a *Addr) Is4() bool {
+	le := binary.LittleEndian
+	return le.Uint64(a[:8]) == 0 && le.Uint32(a[8:]) == 0xffff<<16
+}
+
 // AddrFrom16 returns the IPv6 address in b, which has at least 16 bytes.
 func AddrFrom16(b []byte) (a Addr) {
 	copy(a[:], b[:16])

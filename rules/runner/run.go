@@ -40,6 +40,9 @@ func Run(src capture.Source, opts Options) *Result {
 	for i := range judges {
 		j := newJudge(&opts, n)
 		j.table = reassembly.NewTable(j.track, bounds)
+		if opts.Monitor == nil { // that one refers to connections
+			j.table.PackAtRest(j.track.Pack, j.track.Unpack)
+		}
 		judges[i], workers[i] = j, j.table.Feed
 	}
 	if opts.Monitor != nil {

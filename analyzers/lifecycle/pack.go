@@ -1,0 +1,196 @@
+package lifecycle
+
+import (
+	"github.com/connlint/connlint/analyzers/http1"
+	"github.com/connlint/connlint/capture/wire"
+	"github.com/connlint/connlint/reassembly"
+)
+
+// How a packed mark follows from another one.
+const (
+	markNone = iota // the zero mark
+	markSame
+	markNear
+)
+
+// pack writes m so that it is short if it is near ref.
+func (m *mark) pack(p *reassembly.Packer, ref mark) {
+	switch {
+	case *m == ref:
+		p.Uint(markSame)
+	case *m == mark{}:
+		p.Uint(markNone)
+	default:
+		ack := uint64(0)
+		if m.hasAck {
+			ack = 1 << 2
+		}
+		p.Uint(markNear | ack)
+		p.Int(m.time - ref.time)
+		p.Int(int64(m.frame) - int64(ref.frame))
+		p.Seq(m.seq, ref.seq)
+		p.Seq(m.ack, ref.ack)
+	}
+}
+
+func (m *mark) unpack(u *reassembly.Unpacker, ref mark) {
+	v := u.Uint()
+	switch v & 3 {
+	case markSame:
+		*m = ref
+	case markNear:
+		m.hasAck = v&(1<<2) != 0
+		m.time = ref.time + u.Int()
+		m.frame = uint32(int64(ref.frame) + u.Int())
+		m.seq, m.ack = u.Seq(ref.seq), u.Seq(ref.ack)
+	}
+}
+
+// answer returns a mark that the other side's next is near to.
+func (m mark) answer() mark {
+	m.seq, m.ack = m.ack, m.seq
+	return m
+}
+
+// Which of a state's rarer parts are packed.
+const (
+	hasPooled = 1 << iota
+	hasExchange
+	hasSlowest
+)
+
+// Pack writes the state of the connection with the first frame id, and first
+// and last segment at the times start and last.
+func (s *State) Pack(p *reassembly.Packer, id uint64, start, last int64) {
+	has := uint64(0)
+	if s.closing|s.idle|s.resend != 0 {
+		has |= hasPooled
+	}
+	if s.last != (Exchange{}) {
+		has |= hasExchange
+	}
+	if s.last.Slowest != s.last.span() {
+		has |= hasSlowest
+	}
+	stray := uint64(0)
+	if s.stray {
+		stray = 1
+	}
+	p.Uint(has | uint64(s.clientDir)<<3 | uint64(s.clientBy)<<4 | stray<<6 | uint64(s.syns[0])<<7 | uint64(s.syns[1])<<15 |
+		uint64(s.Missing)<<23)
+	c, v := s.clientDir, s.clientDir.Flip()
+	begin := mark{time: start, hasAck: true}
+	s.syn[c].pack(p, begin)
+	s.syn[v].pack(p, s.syn[c].answer())
+	s.established.pack(p, s.syn[v].answer())
+	s.firstData[c].pack(p, s.established)
+	s.firstData[v].pack(p, s.firstData[c].answer())
+	s.lastData[c].pack(p, s.firstData[c])
+	s.lastData[v].pack(p, s.firstData[v])
+	for d := range 2 {
+		p.Int(s.bytes[d])
+		p.Uint(uint64(s.segments[d]))
+		p.Uint(uint64(s.retrans[d]))
+	}
+	p.Int(int64(s.lastFrame - id))
+	p.Int(last - s.lastTime)
+	p.Int(s.longest)
+	p.Uint(uint64(s.Requests))
+	p.Uint(uint64(s.Responses))
+	p.Uint(uint64(s.answered))
+	if has&hasPooled != 0 {
+		p.Uint(uint64(s.closing))
+		p.Uint(uint64(s.idle))
+		p.Uint(uint64(s.resend))
+	}
+	if has&hasExchange == 0 {
+		return
+	}
+	x := &s.last
+	p.Uint(uint64(x.Index))
+	p.Uint(uint64(x.ReqBits))
+	p.Uint(uint64(x.RespBits))
+	ref := s.near(c, id)
+	x.ReqStart.Pack(p, &ref)
+	x.ReqEnd.Pack(p, &x.ReqStart)
+	ref = s.near(v, id)
+	x.RespStart.Pack(p, &ref)
+	x.RespEnd.Pack(p, &x.RespStart)
+	p.Int(int64(x.KeepAliveTimeout))
+	p.Int(int64(x.KeepAliveMax))
+	p.Uint(uint64(x.Status) | uint64(x.ReqVersion)<<16 | uint64(x.Version)<<24 | uint64(x.Framing)<<32 | uint64(x.Method)<<40)
+	if has&hasSlowest != 0 {
+		p.Int(x.Slowest.From - x.RespEnd.Time)
+		p.Int(x.Slowest.To - x.RespEnd.Time)
+		p.Int(int64(x.Slowest.Frame - x.RespEnd.Frame))
+		p.Uint(uint64(x.Slowest.Index))
+	}
+}
+
+// Unpack reads what Pack wrote, into a zero state.
+func (s *State) Unpack(u *reassembly.Unpacker, id uint64, start, last int64) {
+	has := u.Uint()
+	s.clientDir, s.clientBy, s.stray = wire.Dir(has>>3&1), roleBy(has>>4&3), has>>6&1 != 0
+	s.syns[0], s.syns[1] = uint8(has>>7), uint8(has>>15)
+	s.Missing = Evidence(has >> 23)
+	c, v := s.clientDir, s.clientDir.Flip()
+	begin := mark{time: start, hasAck: true}
+	s.syn[c].unpack(u, begin)
+	s.syn[v].unpack(u, s.syn[c].answer())
+	s.established.unpack(u, s.syn[v].answer())
+	s.firstData[c].unpack(u, s.established)
+	s.firstData[v].unpack(u, s.firstData[c].answer())
+	s.lastData[c].unpack(u, s.firstData[c])
+	s.lastData[v].unpack(u, s.firstData[v])
+	for d := range 2 {
+		s.bytes[d] = u.Int()
+		s.segments[d] = uint32(u.Uint())
+		s.retrans[d] = uint32(u.Uint())
+	}
+	s.lastFrame = id + uint64(u.Int())
+	s.lastTime = last - u.Int()
+	s.longest = u.Int()
+	s.Requests, s.Responses, s.answered = uint32(u.Uint()), uint32(u.Uint()), uint32(u.Uint())
+	if has&hasPooled != 0 {
+		s.closing, s.idle, s.resend = uint32(u.Uint()), uint32(u.Uint()), uint32(u.Uint())
+	}
+	if has&hasExchange == 0 {
+		return
+	}
+	x := &s.last
+	x.Index, x.ReqBits, x.RespBits = uint32(u.Uint()), http1.Bits(u.Uint()), http1.Bits(u.Uint())
+	ref := s.near(c, id)
+	x.ReqStart.Unpack(u, &ref)
+	x.ReqEnd.Unpack(u, &x.ReqStart)
+	ref = s.near(v, id)
+	x.RespStart.Unpack(u, &ref)
+	x.RespEnd.Unpack(u, &x.RespStart)
+	x.KeepAliveTimeout, x.KeepAliveMax = int32(u.Int()), int32(u.Int())
+	w := u.Uint()
+	x.Status, x.ReqVersion, x.Version = uint16(w), uint8(w>>16), uint8(w>>24)
+	x.Framing, x.Method = http1.Framing(w>>32), http1.Method(w>>40)
+	if has&hasSlowest == 0 {
+		x.Slowest = x.span()
+		return
+	}
+	x.Slowest.From, x.Slowest.To = x.RespEnd.Time+u.Int(), x.RespEnd.Time+u.Int()
+	x.Slowest.Frame, x.Slowest.Index = x.RespEnd.Frame+uint64(u.Int()), uint32(u.Uint())
+}
+
+// span returns the time the server spent on the request, none before it.
+func (x *Exchange) span() Span {
+	return Span{From: x.ReqEnd.Time, To: x.RespEnd.Time, Frame: x.RespEnd.Frame, Index: x.Index}
+}
+
+// near returns the last data in direction d as a mark of HTTP's.
+func (s *State) near(d wire.Dir, id uint64) http1.Mark {
+	m := s.lastData[d].full(id)
+	return http1.Mark{Time: m.Time, Frame: m.Frame, Seq: m.Seq, Ack: m.Ack}
+}
+
+// Near returns marks that what follows the state in a pack is near to: the last
+// data in each direction, the last request answered. They are zero where there
+// was none.
+func (s *State) Near(id uint64) (data [2]http1.Mark, request http1.Mark) {
+	return [2]http1.Mark{s.near(0, id), s.near(1, id)}, s.last.ReqStart
+}
