@@ -177,7 +177,9 @@ func TestPackIsUnseen(t *testing.T) {
 				n += packed
 			}
 		})
-		table.Finish()
+		fed := len(h.log)
+		table.Finish() // in no particular order
+		slices.Sort(h.log[fed:])
 		if pack && n == 0 {
 			t.Error("nothing was packed")
 		}
@@ -188,7 +190,12 @@ func TestPackIsUnseen(t *testing.T) {
 		return append(h.log, h.ends...)
 	}
 	want, got := run(false), run(true)
-	if !slices.Equal(got, want) {
+	for i := range min(len(got), len(want)) {
+		if got[i] != want[i] {
+			t.Fatalf("event %d packed:\n%s\nelse:\n%s", i, got[i], want[i])
+		}
+	}
+	if len(got) != len(want) {
 		t.Errorf("%d events packed, %d else", len(got), len(want))
 	}
 }
