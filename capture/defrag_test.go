@@ -111,6 +111,36 @@ func TestFragments(t *testing.T) {
 	}
 }
 
+// Fragments so small that the TCP header is spread over them, which filters
+// that look at the first fragment only do not see through; and one that would
+// change its flags (RFC 1858, RFC 3128).
+func TestTinyFragments(t *testing.T) {
+	whole := tcpOf(100)
+	for version, frag := range map[string]func(int, []byte, int, int) Packet{"IPv4": frag4, "IPv6": frag6} {
+		t.Run(version, func(t *testing.T) {
+			var tiny []Packet
+			for at := 0; at < len(whole); at += 8 {
+				tiny = append(tiny, frag(7, whole, at, min(at+8, len(whole))))
+			}
+			d := NewDecoder(DecoderOptions{})
+			got := run(d, tiny...)
+			if len(got) != 1 || got[0].Flags != wire.ACK || !bytes.Equal(got[0].Payload, whole[20:]) {
+				t.Errorf("%+v, skipped %v", got, d.Skipped)
+			}
+			syn := slices.Clone(whole)
+			syn[13] = byte(wire.SYN)
+			again := frag(7, syn, 8, 16)
+			d = NewDecoder(DecoderOptions{})
+			if got := run(d, slices.Insert(slices.Clone(tiny), 2, again)...); len(got) != 0 {
+				t.Errorf("%+v of fragments that contradict each other", got)
+			}
+			if want := (Skipped{FragmentLost: uint64(len(tiny) + 1)}); d.Skipped != want {
+				t.Errorf("skipped %v, want %v", d.Skipped, want)
+			}
+		})
+	}
+}
+
 // A number may be used again for another packet once the first is done.
 func TestFragmentNumberUsedAgain(t *testing.T) {
 	whole := tcpOf(2000)

@@ -4,6 +4,22 @@
 // script. A [Decoder] strips link and network headers and yields the TCP
 // segment inside, by value, its payload borrowed from the packet. What holds
 // no TCP segment is counted by reason; it is never an error.
+//
+// # Ambiguity
+//
+// What the receiver made of a packet is not always known:
+//
+//   - Checksums and hop limits are not looked at. Packets captured where they
+//     were sent mostly carry a checksum not yet filled in, and the way to the
+//     receiver is not known.
+//   - IP fragments that overlap count while they agree on every byte they share.
+//     Where they differ, or disagree on the packet's length, receivers differ
+//     too: the packet is given up and its fragments are counted as
+//     [FragmentLost]. So are those of packets that do not become whole within 30
+//     seconds of packet time, or beyond 1024 packets or 8 MiB at once, the oldest
+//     first. A TCP header may be spread over fragments of any size.
+//   - A packet seen twice is one ([Copies]). The bytes of the payload are not
+//     compared: the first counts, as in reassembly.
 package capture
 
 import (

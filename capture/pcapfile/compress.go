@@ -3,6 +3,7 @@ package pcapfile
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -36,6 +37,33 @@ func (c compression) suffix() string {
 // maxWindow bounds the memory a zstd frame may ask for. It is what the zstd
 // program accepts without being told to.
 const maxWindow = 128 << 20
+
+// How much a compressed file may expand to: a size that is always allowed, and
+// then so many times what was read of it. gzip and lz4 cannot reach that (1032
+// and 255 times), zstd can, by far; captures do not.
+const (
+	freeExpansion = 64 << 20
+	maxExpansion  = 1100
+)
+
+var errExpands = errors.New("expands without end")
+
+// expanding passes on what r decompresses of the file read by stored, as long as
+// it is in proportion.
+type expanding struct {
+	r      io.Reader
+	stored *counter
+	n      uint64
+}
+
+func (e *expanding) Read(b []byte) (int, error) {
+	if e.n > freeExpansion && e.n-freeExpansion > maxExpansion*e.stored.n {
+		return 0, errExpands
+	}
+	n, err := e.r.Read(b)
+	e.n += uint64(n)
+	return n, err
+}
 
 // compressionOf tells a compressed stream by its first bytes. Skippable frames,
 // which zstd and lz4 share (RFC 8878 §3.1.2), are looked behind.

@@ -10,10 +10,18 @@
 // damage, and so is whatever contradicts the format; the error then says where.
 // A file that ends inside a record is read up to there. A file that grows while
 // it is read ends where its end was met.
+//
+// A compressed file is never held as a whole, however much it expands to: its
+// packets are read as it is unpacked. A bomb is read up to 64 MiB and 1,100
+// times what was read of the file, then given up with an error that says so:
+// the time a file takes is in proportion to its size. gzip and lz4 cannot
+// expand further than that (1032 and 255 times) unless a file is compressed
+// twice, which is refused. A zstd frame may ask for a window of 128 MiB.
 package pcapfile
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -142,6 +150,7 @@ func newReader(r io.Reader, name string, size int64, opts Options, closer io.Clo
 		if err != nil {
 			return nil, f.broken(0, err)
 		}
+		f.in.src = &expanding{r: f.in.src, stored: stored}
 		head, err = readHead(f.in.src)
 		if err != nil && len(head) < 4 {
 			f.free()
@@ -297,6 +306,8 @@ func (f *file) broken(start int64, err error) error {
 		e.Reason, e.Err = "cannot read", f.stored.err
 	case f.compression == plain:
 		e.Reason = "cannot read"
+	case errors.Is(err, errExpands):
+		e.Reason, e.Err = fmt.Sprintf("the %v data expand to more than %d times their size: the rest is left out", f.compression, maxExpansion), nil
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		e.Reason, e.Err, e.Cut = "the "+f.compression.String()+" data end early", nil, true
 	default:
