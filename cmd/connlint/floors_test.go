@@ -50,7 +50,7 @@ func floor(path string) (n int, ok bool) {
 		return 62, true
 	case strings.HasPrefix(p, "rules/"): // the families
 		return 50, true
-	case p == "cmd/connlint/internal/suggest":
+	case p == "cmd/connlint/internal/suggest", p == "cmd/connlint/internal/outfile":
 		return 69, true
 	case p == "cmd/connlint/internal/config":
 		return 71, true

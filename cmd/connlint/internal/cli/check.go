@@ -63,7 +63,7 @@ what it costs, and what to change. It reads pcap and pcapng, plain or compressed
 (gzip, zstd, lz4). A directory stands for the captures in it, - for standard input.
 
 Exit status: 0 nothing at or above --fail-on; 1 findings; 2 wrong usage;
-3 a capture could not be read, or not to its end.`,
+3 a capture could not be read, or not to its end, or a report not be written.`,
 		Example: `  connlint check api.pcap
   connlint check --select LAT,FRM001 --fail-on error captures/
   connlint check --output sarif:findings.sarif --output markdown:summary.md captures/
@@ -129,13 +129,14 @@ func completeRules(*cobra.Command, []string, string) ([]string, cobra.ShellCompD
 }
 
 func (a *app) check(cmd *cobra.Command, f *checkFlags, paths []string) error {
-	j, err := a.newJob(cmd, f)
+	j, err := a.newJob(cmd, f, paths)
 	if err != nil {
 		return err
 	}
 	if err := a.checkStdin(paths); err != nil {
 		return err
 	}
+	defer a.heed()()
 	if f.tui {
 		return j.look(paths)
 	}
@@ -160,7 +161,9 @@ type job struct {
 	now      time.Time
 }
 
-func (a *app) newJob(cmd *cobra.Command, f *checkFlags) (*job, error) {
+// newJob returns the job for captures, if there are any, and further files
+// that it will write.
+func (a *app) newJob(cmd *cobra.Command, f *checkFlags, captures []string, files ...string) (*job, error) {
 	s, err := f.load(cmd)
 	if err != nil {
 		return nil, err
@@ -173,9 +176,10 @@ func (a *app) newJob(cmd *cobra.Command, f *checkFlags) (*job, error) {
 	}
 	j.run = append(slices.Clone(j.selected), j.budgets()...)
 	for _, o := range f.outputs {
-		if err := checkOutput(o.file); err != nil {
-			return nil, err
-		}
+		files = append(files, o.file)
+	}
+	if err := checkOutputs(files, captures); err != nil {
+		return nil, err
 	}
 	if j.baseline, err = readBaseline(s.Baseline); err != nil {
 		return nil, err
@@ -230,7 +234,6 @@ func (a *app) checkStdin(paths []string) error {
 func (j *job) read(r *report.Report, paths []string) {
 	files, err := pcapfile.Expand(paths)
 	r.Unread = unread(r.Unread, "", err)
-	open := pcapfile.Options{Stdin: j.In}
 	run := func(src capture.Source) {
 		result := j.judge(src)
 		j.holdToBudgets(result)
@@ -242,17 +245,20 @@ func (j *job) read(r *report.Report, paths []string) {
 	}
 	if j.f.join && len(files) > 0 {
 		j.bar.file(files[0], 1, 1)
-		run(pcapfile.Join(files, open))
+		run(j.join(files))
 		files = nil
 	}
 	for i, file := range files {
 		j.bar.file(file, i+1, len(files))
-		src, err := pcapfile.Open(file, open)
-		if err != nil {
+		if src, err := j.open(file); err != nil {
 			r.Unread = unread(r.Unread, file, err)
-			continue
+		} else {
+			run(src)
 		}
-		run(src)
+		if err := j.notRead(i+1, len(files)); err != nil {
+			r.Unread = unread(r.Unread, "", err)
+			break
+		}
 	}
 	j.bar.clear()
 }
@@ -351,12 +357,11 @@ func (a *app) write(r *report.Report, f *checkFlags) error {
 		if err := report.Write(&b, format, r, fileStyle); err != nil {
 			return err
 		}
-		write := writeFile
 		if o.file == "-" {
-			write = func(string, *bytes.Buffer) error { _, err := a.Out.Write(b.Bytes()); return err }
-		}
-		if err := write(o.file, &b); err != nil {
-			failed = append(failed, fmt.Errorf("--output: cannot write %q: %w", o.file, sayWhy(err)))
+			_, err := a.Out.Write(b.Bytes())
+			failed = append(failed, err)
+		} else {
+			failed = append(failed, writeFile(o.file, b.Bytes()))
 		}
 	}
 	if toOut {
@@ -364,7 +369,9 @@ func (a *app) write(r *report.Report, f *checkFlags) error {
 		if !a.OutTTY {
 			style.Width = 0
 		}
-		failed = append(failed, report.Write(a.Out, f.format.value, r, style))
+		if err := report.Write(a.Out, f.format.value, r, style); err != nil { // to standard error, if a command has the other
+			failed = append(failed, &unwritten{err})
+		}
 	}
 	return errors.Join(failed...)
 }

@@ -4,11 +4,11 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -21,30 +21,39 @@ import (
 const (
 	exitClean    = 0 // nothing at or above --fail-on
 	exitFindings = 1
-	exitUsage    = 2 // a command line or configuration in error, output that cannot be written
-	exitUnread   = 3 // a capture that could not be read to its end
+	exitUsage    = 2 // a command line or configuration in error
+	exitUnread   = 3 // a capture that could not be read to its end, output that could not be written
 )
 
 // Main runs the command with the arguments after its name and returns its exit
 // status.
 func Main(args []string, s Streams) int {
-	a := &app{Streams: s}
+	a := &app{Streams: s, stdout: s.Out}
+	out := &outlet{w: s.Out}
+	a.Out = out
 	root := a.root()
 	root.SetArgs(args)
-	if err := root.Execute(); err != nil {
-		if errors.Is(err, syscall.EPIPE) { // who reads has seen enough
-			return a.status
-		}
-		a.complain(err)
-		return exitUsage
+	err := root.Execute()
+	if out.err != nil && !errors.Is(err, out.err) { // some who write there have no way to say so
+		err = errors.Join(err, out.err)
 	}
-	return a.status
+	err = butClosedPipes(err)
+	if err == nil {
+		return a.status
+	}
+	a.complain(err)
+	if isUnwritten(err) || out.err != nil && errors.Is(err, out.err) {
+		return exitUnread
+	}
+	return exitUsage
 }
 
 // app is one run of the command.
 type app struct {
 	Streams
-	status int
+	stdout  io.Writer // Out as it was given, for a command to inherit
+	signals *interrupts
+	status  int
 }
 
 // complain writes err to standard error, joined errors on a line each.
@@ -253,6 +262,9 @@ func noArgs(cmd *cobra.Command, args []string) error {
 // sayWhy shortens the errors of the file system, whose text repeats the path.
 func sayWhy(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	if e, ok := errors.AsType[*os.LinkError](err); ok {
 		return e.Err
 	}
 	return err

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -83,48 +81,6 @@ func TestOutputs(t *testing.T) {
 	for _, in := range []string{"", "json:", "odd:name"} {
 		if err := new(outputList).Set(in); err == nil {
 			t.Errorf("%q is taken for an output", in)
-		}
-	}
-}
-
-func TestWriteFile(t *testing.T) {
-	dir := t.TempDir()
-	file := filepath.Join(dir, "out")
-	write := func(content string) {
-		t.Helper()
-		if err := writeFile(file, bytes.NewBufferString(content)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	write("first")
-	if runtime.GOOS != "windows" {
-		if err := os.Chmod(file, 0o604); err != nil {
-			t.Fatal(err)
-		}
-		link := filepath.Join(dir, "link")
-		if err := os.Symlink("out", link); err != nil {
-			t.Fatal(err)
-		}
-		file = link
-	}
-	write("second")
-	b, err := os.ReadFile(filepath.Join(dir, "out"))
-	if err != nil || string(b) != "second" {
-		t.Errorf("%q, %v: the file behind the link should hold the second text", b, err)
-	}
-	if st, err := os.Stat(file); err != nil || runtime.GOOS != "windows" && st.Mode().Perm() != 0o604 {
-		t.Errorf("mode %v, %v: should have stayed", st.Mode(), err)
-	}
-	if err := writeFile(filepath.Join(dir, "none", "out"), new(bytes.Buffer)); err == nil {
-		t.Error("no error for a directory that is not there")
-	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		if e.Name() != "out" && e.Name() != "link" {
-			t.Errorf("%s is left behind", e.Name())
 		}
 	}
 }
@@ -212,7 +168,7 @@ func TestClosedPipe(t *testing.T) {
 func TestFullDisk(t *testing.T) {
 	s, _, errs := streams(nil)
 	s.Out = failing{}
-	if status := Main([]string{"rules"}, s); status != exitUsage || errs.String() != "connlint: no space\n" {
+	if status := Main([]string{"rules"}, s); status != exitUnread || errs.String() != "connlint: no space\n" {
 		t.Errorf("status %d, %q", status, errs)
 	}
 }

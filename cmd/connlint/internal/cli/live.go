@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -170,7 +171,7 @@ type session struct {
 
 // openSession opens the capture. After that the process is no longer root's.
 func (a *app) openSession(cmd *cobra.Command, f *captureFlags) (*session, error) {
-	j, err := a.newJob(cmd, &f.checkFlags)
+	j, err := a.newJob(cmd, &f.checkFlags, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -182,6 +183,11 @@ func (a *app) openSession(cmd *cobra.Command, f *captureFlags) (*session, error)
 		return nil, errors.New("--ring needs --rotate-size or --rotate-time")
 	case f.save.every < 0:
 		return nil, errors.New("--rotate-time: a time from 0 on")
+	}
+	for _, o := range f.outputs {
+		if f.save.path != "" && filepath.Clean(o.file) == filepath.Clean(f.save.path) {
+			return nil, fmt.Errorf("--output and --write name the same file, %q", o.file)
+		}
 	}
 	src, err := live.Open(live.Options{Interfaces: f.interfaces, Filter: j.packets, SnapLen: int(f.snapLen),
 		Promiscuous: f.promiscuous, Buffer: int(f.buffer)})

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/connlint/connlint/capture"
+	"github.com/connlint/connlint/cmd/connlint/internal/outfile"
 )
 
 // saver writes packets to pcapng files: one, or a set that begins a new file
@@ -22,6 +23,7 @@ type saver struct {
 	ring  int           // files kept, 0 for all
 
 	f       *os.File
+	file    string // its path
 	w       *bufio.Writer
 	link    capture.LinkType
 	name    string // of the interface
@@ -62,11 +64,11 @@ func (s *saver) next(l capture.LinkType) error {
 		path = fmt.Sprintf("%s-%05d%s", strings.TrimSuffix(path, ext), s.serial, ext)
 	}
 	// A capture may hold passwords: it is for its owner.
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	f, err := outfile.Stream(path, 0o600)
 	if err != nil {
 		return s.failed(path, err)
 	}
-	s.f, s.link, s.started, s.written, s.packets = f, l, 0, 0, 0
+	s.f, s.file, s.link, s.started, s.written, s.packets = f, path, l, 0, 0, 0
 	if s.w == nil {
 		s.w = bufio.NewWriterSize(f, 1<<20)
 	} else {
@@ -158,7 +160,7 @@ func (s *saver) flush() error {
 		return nil
 	}
 	if err := s.w.Flush(); err != nil {
-		return s.failed(s.f.Name(), err)
+		return s.failed(s.file, err)
 	}
 	return nil
 }
@@ -179,7 +181,7 @@ func (s *saver) end(dropped uint64) error {
 	s.dropped = dropped
 	err := s.w.Flush()
 	if err = errors.Join(err, s.f.Close()); err != nil {
-		err = s.failed(s.f.Name(), err)
+		err = s.failed(s.file, err)
 	}
 	s.f = nil
 	return err

@@ -1,74 +1,87 @@
 package cli
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
-	"math/rand/v2"
+	"io"
 	"os"
-	"path/filepath"
+	"syscall"
+
+	"github.com/connlint/connlint/capture/pcapfile"
+	"github.com/connlint/connlint/cmd/connlint/internal/outfile"
 )
 
-// checkOutput reports early, before hours of reading, what would keep a file
-// from being written.
-func checkOutput(file string) error {
-	if st, err := os.Stat(file); err == nil && st.IsDir() {
-		return fmt.Errorf("--output: %q is a directory", file)
+// outlet is standard output. It keeps the first error of writing there.
+type outlet struct {
+	w   io.Writer
+	err error
+}
+
+func (o *outlet) Write(b []byte) (int, error) {
+	n, err := o.w.Write(b)
+	if err != nil && o.err == nil {
+		o.err = err
 	}
-	dir := filepath.Dir(file)
-	switch st, err := os.Stat(dir); {
-	case err != nil:
-		return fmt.Errorf("--output: cannot write %q: %w", file, sayWhy(err))
-	case !st.IsDir():
-		return fmt.Errorf("--output: cannot write %q: %q is no directory", file, dir)
+	return n, err
+}
+
+// unwritten is why output other than to standard output could not be written.
+type unwritten struct{ err error }
+
+func (u *unwritten) Error() string { return u.err.Error() }
+func (u *unwritten) Unwrap() error { return u.err }
+
+// isUnwritten reports whether err, or one of those that it joins, is
+// [unwritten].
+func isUnwritten(err error) bool {
+	_, ok := errors.AsType[*unwritten](err)
+	return ok
+}
+
+// butClosedPipes returns err without those of the errors it joins that say that
+// nobody reads on: who reads has seen enough.
+func butClosedPipes(err error) error {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		var rest []error
+		for _, e := range joined.Unwrap() {
+			rest = append(rest, butClosedPipes(e))
+		}
+		return errors.Join(rest...)
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		return nil
+	}
+	return err
+}
+
+// checkOutputs reports early, before hours of reading, what would keep files
+// from being written, and whether one is among the captures to be read.
+func checkOutputs(files, captures []string) error {
+	for _, file := range files {
+		if file == "-" {
+			continue
+		}
+		if err := outfile.Check(file); err != nil {
+			return fmt.Errorf("--output: cannot write %q: %w", file, sayWhy(err))
+		}
+		st, err := os.Stat(file)
+		if err != nil || !st.Mode().IsRegular() {
+			continue
+		}
+		read, _ := pcapfile.Expand(captures) // what is wrong there will be said when they are read
+		for _, c := range read {
+			if other, err := os.Stat(c); err == nil && os.SameFile(st, other) {
+				return fmt.Errorf("--output: %q is a capture that is to be read; write elsewhere", file)
+			}
+		}
 	}
 	return nil
 }
 
-// writeFile puts content into a file in whole or not at all: it is written
-// beside it and then renamed. What is not a regular file, such as a pipe or
-// /dev/stdout, is written to.
-func writeFile(file string, content *bytes.Buffer) error {
-	if target, err := filepath.EvalSymlinks(file); err == nil {
-		file = target
-	}
-	mode := fs.FileMode(0o666) // less what the umask takes
-	st, err := os.Stat(file)
-	switch {
-	case err == nil && !st.Mode().IsRegular():
-		f, err := os.OpenFile(file, os.O_WRONLY, 0)
-		if err != nil {
-			return err
-		}
-		_, err = f.Write(content.Bytes())
-		return errors.Join(err, f.Close())
-	case err == nil:
-		mode = st.Mode().Perm()
-	}
-	f, err := createBeside(file, mode)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content.Bytes())
-	if err == nil && st != nil {
-		err = f.Chmod(mode) // the umask is not for a file that was there before
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), file)
-	}
-	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+// writeFile writes the file that --output names.
+func writeFile(file string, content []byte) error {
+	if err := outfile.Write(file, content); err != nil {
+		return &unwritten{fmt.Errorf("--output: cannot write %q: %w", file, sayWhy(err))}
 	}
 	return nil
-}
-
-func createBeside(file string, mode fs.FileMode) (*os.File, error) {
-	for {
-		name := filepath.Join(filepath.Dir(file), fmt.Sprintf(".%s.%08x", filepath.Base(file), rand.Uint32()))
-		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
-		if !errors.Is(err, fs.ErrExist) {
-			return f, err
-		}
-	}
 }

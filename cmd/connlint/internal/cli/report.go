@@ -39,7 +39,7 @@ client and server how its connections were used over time. The file loads nothin
 anywhere. It stays below 5 MB for any capture.
 
 Exit status: 0 the report is written, whatever it says; 2 wrong usage; 3 a capture
-could not be read, or not to its end.`,
+could not be read, or not to its end, or the report not be written.`,
 		Example: `  connlint report api.pcap -o report.html
   connlint report --redact all captures/ -o report.html`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
@@ -62,26 +62,26 @@ could not be read, or not to its end.`,
 }
 
 func (a *app) report(cmd *cobra.Command, f *checkFlags, paths []string, file string) error {
-	j, err := a.newJob(cmd, f)
+	j, err := a.newJob(cmd, f, paths, file)
 	if err != nil {
 		return err
 	}
 	if err := a.checkStdin(paths); err != nil {
 		return err
 	}
-	if file != "-" {
-		if err := checkOutput(file); err != nil {
-			return err
-		}
-	}
+	defer a.heed()()
 	j.opts.Groups = html.Groups(j.opts.Config)
 	page := &html.Report{Version: thisBuild().Version, Config: j.opts.Config}
 	files, err := pcapfile.Expand(paths)
 	problems := unread(nil, "", err)
 	ladders := html.MaxLadders
 	for i, name := range files {
+		if err := a.notRead(i, len(files)); err != nil {
+			problems = unread(problems, "", err)
+			break
+		}
 		j.bar.file(name, i+1, len(files))
-		src, err := pcapfile.Open(name, pcapfile.Options{Stdin: a.In})
+		src, err := a.open(name)
 		if err != nil {
 			problems = unread(problems, name, err)
 			continue
@@ -113,8 +113,8 @@ func (a *app) report(cmd *cobra.Command, f *checkFlags, paths []string, file str
 	}
 	if file == "-" {
 		_, err = a.Out.Write(b.Bytes())
-	} else if err = writeFile(file, &b); err != nil {
-		err = fmt.Errorf("--output: cannot write %q: %w", file, sayWhy(err))
+	} else {
+		err = writeFile(file, b.Bytes())
 	}
 	for _, p := range problems {
 		a.complain(p.Err)
@@ -133,7 +133,7 @@ func (j *job) ladders(c *html.Capture, name string, n int) int {
 	drawn := 0
 	for _, i := range html.Ranked(c.Findings) {
 		f := &c.Findings[i]
-		if drawn >= n || len(f.Frames) == 0 || perRule[f.Rule.Code] >= laddersPerRule {
+		if drawn >= n || j.interrupted() || len(f.Frames) == 0 || perRule[f.Rule.Code] >= laddersPerRule {
 			continue
 		}
 		if l := j.ladder(f, name); l != nil {

@@ -102,7 +102,7 @@ func (a *app) run(cmd *cobra.Command, f *runFlags, argv []string) error {
 	// packet on.
 	c := &child{cmd: exec.Command(path, argv[1:]...), tty: a.InTTY}
 	c.cmd.Args[0] = argv[0]
-	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = a.In, a.Out, a.Err
+	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = a.In, a.stdout, a.Err
 	c.cmd.Env = environment(s.owner)
 	if err := c.start(); err != nil {
 		a.status = exitNotRunnable

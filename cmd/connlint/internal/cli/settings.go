@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/connlint/connlint/cmd/connlint/internal/config"
+	"github.com/connlint/connlint/cmd/connlint/internal/outfile"
 	"github.com/connlint/connlint/cmd/connlint/internal/report"
 	"github.com/connlint/connlint/rules"
 	"github.com/connlint/connlint/rules/budget"
@@ -190,7 +192,8 @@ func (a *app) baselineCommand() *cobra.Command {
 are known again by rule, server, method, route and side at fault, so that another
 recording of the same traffic has the same ones.
 
-Exit status: 0; 2 wrong usage; 3 a capture could not be read, or not to its end.`,
+Exit status: 0; 2 wrong usage; 3 a capture could not be read, or not to its end, or
+the file not be written.`,
 		Example: `  connlint baseline captures/ -o known.json
   connlint check --baseline known.json captures/`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
@@ -215,18 +218,14 @@ Exit status: 0; 2 wrong usage; 3 a capture could not be read, or not to its end.
 }
 
 func (a *app) writeBaseline(cmd *cobra.Command, f *checkFlags, file string, paths []string) error {
-	j, err := a.newJob(cmd, f)
+	j, err := a.newJob(cmd, f, paths, file)
 	if err != nil {
 		return err
-	}
-	if file != "-" {
-		if err := checkOutput(file); err != nil {
-			return err
-		}
 	}
 	if err := a.checkStdin(paths); err != nil {
 		return err
 	}
+	defer a.heed()()
 	j.baseline = nil // the one that the configuration names is what is written
 	r := j.newReport()
 	j.read(r, paths)
@@ -240,12 +239,15 @@ func (a *app) writeBaseline(cmd *cobra.Command, f *checkFlags, file string, path
 		a.complain(u.Err)
 		a.status = exitUnread
 	}
+	if a.interrupted() && file != "-" {
+		return nil // what is known from before is worth more than a part
+	}
 	if file == "-" {
 		_, err := a.Out.Write(text.Bytes())
 		return err
 	}
-	if err := writeFile(file, &text); err != nil {
-		return fmt.Errorf("--output: cannot write %q: %w", file, sayWhy(err))
+	if err := writeFile(file, text.Bytes()); err != nil {
+		return err
 	}
 	if !f.quiet {
 		what := "findings"
@@ -300,15 +302,13 @@ func (a *app) initConfig() error {
 	if err := config.WriteInit(&text); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(config.FileName, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	err := outfile.Create(config.FileName, 0, func(w io.Writer) error { _, err := w.Write(text.Bytes()); return err })
 	if err != nil {
-		return fmt.Errorf("cannot write %q: %w", config.FileName, sayWhy(err))
-	}
-	if _, err := f.Write(text.Bytes()); err != nil {
-		return errors.Join(err, f.Close())
-	}
-	if err := f.Close(); err != nil {
-		return err
+		failed := fmt.Errorf("cannot write %q: %w", config.FileName, sayWhy(err))
+		if errors.Is(err, fs.ErrExist) { // that is for the user to decide
+			return failed
+		}
+		return &unwritten{failed}
 	}
 	_, err = fmt.Fprintf(a.Out, "wrote %s\n", config.FileName)
 	return err

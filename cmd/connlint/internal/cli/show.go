@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/connlint/connlint/capture/pcapfile"
 	"github.com/connlint/connlint/cmd/connlint/internal/report"
 	"github.com/connlint/connlint/rules"
 	"github.com/connlint/connlint/rules/catalog"
@@ -44,6 +43,7 @@ the connection's number as in Wireshark's tcp.stream and in the JSON output's "c
 			if err != nil || n < 0 {
 				return fmt.Errorf("%q is no connection number: they count from 0, as tcp.stream in Wireshark", args[1])
 			}
+			defer a.heed()()
 			return a.show(&f, args[0], n, 0)
 		},
 	}
@@ -82,15 +82,21 @@ func (a *app) why(f *showFlags, file string, frame uint64) error {
 	if file == "-" {
 		return errors.New("why reads its capture twice: save standard input to a file first")
 	}
-	src, err := pcapfile.Open(file, pcapfile.Options{})
+	defer a.heed()()
+	src, err := a.open(file)
 	if err != nil {
 		a.status = exitUnread
 		a.complain(err)
 		return nil
 	}
-	n, _ := runner.Locate(src, frame) // what cannot be read, show will say
+	n, broken := runner.Locate(src, frame)
 	if err := src.Close(); err != nil {
 		return err
+	}
+	if broken != nil && n < 0 { // else show will say so
+		a.status = exitUnread
+		a.complain(broken)
+		return nil
 	}
 	if n < 0 {
 		return fmt.Errorf("%s: frame %d belongs to no TCP connection: there is no such frame, it holds no TCP, or it repeats another", file, frame)
@@ -100,7 +106,7 @@ func (a *app) why(f *showFlags, file string, frame uint64) error {
 
 // show draws connection n of a file. frame, if not 0, is what it is asked for.
 func (a *app) show(f *showFlags, file string, n int, frame uint64) error {
-	src, err := pcapfile.Open(file, pcapfile.Options{Stdin: a.In})
+	src, err := a.open(file)
 	if err != nil {
 		a.status = exitUnread
 		a.complain(err)
@@ -112,10 +118,13 @@ func (a *app) show(f *showFlags, file string, n int, frame uint64) error {
 		a.status = exitUnread
 		a.complain(t.Result.Err)
 	}
-	if err != nil {
+	switch {
+	case err != nil && t.Result.Err != nil: // it may be in what was not read
+		a.complain(err)
+		return nil
+	case err != nil:
 		return err
-	}
-	if f.format.value == "json" {
+	case f.format.value == "json":
 		return report.LadderJSON(a.Out, t)
 	}
 	return report.Ladder(a.Out, t, frame, a.prose(f.color.value))

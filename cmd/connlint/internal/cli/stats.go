@@ -57,13 +57,18 @@ func (a *app) stats(f *statsFlags, paths []string) error {
 	if err := a.checkStdin(paths); err != nil {
 		return err
 	}
+	defer a.heed()()
 	files, err := pcapfile.Expand(paths)
 	problems := unread(nil, "", err)
 	hold := rules.Defaults().PoolIdle
 	hideHosts := f.redact.value == "all"
 	var captures []report.Usage
-	for _, file := range files {
-		src, err := pcapfile.Open(file, pcapfile.Options{Stdin: a.In})
+	for i, file := range files {
+		if err := a.notRead(i, len(files)); err != nil {
+			problems = unread(problems, "", err)
+			break
+		}
+		src, err := a.open(file)
 		if err != nil {
 			problems = unread(problems, file, err)
 			continue

@@ -3,6 +3,8 @@ package cli
 import (
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"golang.org/x/term"
 )
@@ -20,6 +22,10 @@ type Streams struct {
 
 // System returns the streams of this process.
 func System() Streams {
+	// A pipe that nobody reads any more is an error of writing, not a death in
+	// the middle of other output. Unlike ignoring the signal this is not
+	// inherited by commands that are run.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	s := Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Env: os.Getenv}
 	s.InTTY = isTerminal(os.Stdin)
 	s.OutTTY = isTerminal(os.Stdout)

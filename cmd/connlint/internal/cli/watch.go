@@ -1,13 +1,10 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,12 +38,11 @@ func (a *app) watch(cmd *cobra.Command, f *checkFlags, paths []string) error {
 	if len(f.outputs) > 0 {
 		return errors.New("--watch writes to standard output as captures come; leave out --output")
 	}
-	j, err := a.newJob(cmd, f)
+	j, err := a.newJob(cmd, f, nil)
 	if err != nil {
 		return err
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	defer a.heed()()
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	seen := map[string]*watched{}
@@ -66,7 +62,7 @@ func (a *app) watch(cmd *cobra.Command, f *checkFlags, paths []string) error {
 			}
 		}
 		select {
-		case <-ctx.Done():
+		case <-a.signals.ctx.Done():
 			return nil
 		case <-tick.C:
 		}
