@@ -73,6 +73,14 @@ func raced(c *lifecycle.Conn, t *http1.Transaction) (r race, ok bool) {
 	return r, true
 }
 
+// Met reports whether t, a transaction of c that is over, is a request that met
+// a server which had closed the idle connection, and for how long that had been
+// idle: what KA001 and KA002 are about.
+func Met(c *lifecycle.Conn, t *http1.Transaction) (idle time.Duration, ok bool) {
+	r, ok := raced(c, t)
+	return r.idle, ok
+}
+
 // minRecord is how many bytes of TLS application data are taken for a request.
 // Fewer are a close_notify, a key update or a frame of HTTP/2's that asks for
 // nothing.

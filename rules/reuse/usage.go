@@ -96,11 +96,13 @@ type Link struct {
 	Slow   int64 // what slow start added to the first response, nanoseconds
 	Closed int64 // 0 while open
 	Shut   int64 // the client's FIN or RST, if it was the first to end it
+	Over   int64 // the last segment, 0 while open
 	First  int64 // start of its first use
 	Busy   int64 // nanoseconds
 	N      int64 // uses
 	Agent  uint64
 	Cause  Cause
+	By     Ender
 	Began  bool // its SYN was seen
 	Probe  bool // a health check
 	Left   bool // it does not carry HTTP/1 any more
@@ -258,7 +260,10 @@ func (Usage) end(r *Record, c *lifecycle.Conn) {
 			r.Hosts = addHost(r.Hosts, c.TLS.SNI)
 		}
 	}
-	e := Link{Opened: c.Start, Ready: c.Start, Closed: closed(c), Cause: causeOf(c), Ended: true}
+	e := Link{Opened: c.Start, Ready: c.Start, Closed: closed(c), Cause: causeOf(c), By: endedBy(c), Ended: true}
+	if e.Closed != 0 {
+		e.Over = c.Last
+	}
 	if syn := &c.End[http1.Client].SYN; syn.Seen() {
 		e.Opened, e.Ready, e.Began = syn.Time, syn.Time, true
 		if c.Established.Seen() {
@@ -275,7 +280,7 @@ func (Usage) end(r *Record, c *lifecycle.Conn) {
 		e.Shut = shut.Time
 	}
 	r.Connections++
-	r.ClosedBy[endedBy(c)]++
+	r.ClosedBy[e.By]++
 	r.Setup += e.Setup
 	over := c.Last
 	if e.Closed != 0 {
@@ -303,6 +308,7 @@ func (l Link) merge(o Link) Link {
 		l.First = o.First
 	}
 	l.Ready, l.Setup, l.Closed, l.Shut = max(l.Ready, o.Ready), max(l.Setup, o.Setup), max(l.Closed, o.Closed), max(l.Shut, o.Shut)
+	l.Over, l.By = max(l.Over, o.Over), max(l.By, o.By)
 	l.Slow += o.Slow
 	l.Busy += o.Busy
 	l.N += o.N

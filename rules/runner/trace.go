@@ -80,34 +80,59 @@ type Connection struct {
 // the latest packets may not, it is traced from the first that is left. The
 // caller knows its number.
 func TraceOnly(src capture.Source, c Connection, opts Options) (*Trace, error) {
+	traces, err := TraceEach(src, []Connection{c}, opts)
+	if tr := traces[0]; len(tr.Rows) > 0 || err != nil {
+		return tr, err
+	}
+	return traces[0], errors.New("its packets are no longer there")
+}
+
+// TraceEach traces connections as TraceOnly does, all in one reading of src.
+// The Trace of a connection that is not there has no Rows.
+func TraceEach(src capture.Source, conns []Connection, opts Options) ([]*Trace, error) {
 	opts.Workers, opts.All = 1, true
 	opts.Monitor, opts.Stream, opts.Groups = nil, nil, nil
 	opts.Rules = slices.DeleteFunc(slices.Clone(opts.Rules), func(r *rules.Rule) bool { return r.Group != nil || r.Capture != nil })
-	t := &tracer{want: -1, from: c.ID, redact: &opts}
-	opts.watch = t.head
-	j := newJudge(&opts, 1)
-	t.Tracker = j.track
-	j.table = reassembly.NewTable[analyzers.State](t, reassembly.DefaultOptions())
-	a, b := flowAddr(c.A), flowAddr(c.B)
+	tracers := make([]*tracer, len(conns))
+	judges := make([]*judge, len(conns))
+	byEnds := map[ends][]*judge{}
+	for i := range conns {
+		t := &tracer{want: -1, from: conns[i].ID, redact: &opts}
+		own := opts
+		own.watch = t.head
+		j := newJudge(&own, 1)
+		t.Tracker = j.track
+		j.table = reassembly.NewTable[analyzers.State](t, reassembly.DefaultOptions())
+		tracers[i], judges[i] = t, j
+		a, b := flowAddr(conns[i].A), flowAddr(conns[i].B)
+		to := ends{a, b, conns[i].A.Port(), conns[i].B.Port()}
+		fro := ends{b, a, to.bPort, to.aPort}
+		byEnds[to] = append(byEnds[to], j)
+		if fro != to {
+			byEnds[fro] = append(byEnds[fro], j)
+		}
+	}
 	totals, err := shard.Run(src, []func(*capture.Segment){func(s *capture.Segment) {
-		f := &s.Flow
-		if f.SrcPort == c.A.Port() && f.DstPort == c.B.Port() && f.Src == a && f.Dst == b ||
-			f.SrcPort == c.B.Port() && f.DstPort == c.A.Port() && f.Src == b && f.Dst == a {
+		for _, j := range byEnds[ends{s.Flow.Src, s.Flow.Dst, s.Flow.SrcPort, s.Flow.DstPort}] {
 			j.table.Feed(s)
 		}
 	}}, shard.Options{})
-	j.table.Finish()
-	res := conclude(src.Info(), totals, err, []*judge{j}, &opts)
-	tr := &t.trace
-	tr.Result = res
-	if t.id == 0 {
-		if err == nil {
-			err = errors.New("its packets are no longer there")
+	traces := make([]*Trace, len(conns))
+	for i, t := range tracers {
+		judges[i].table.Finish()
+		t.trace.Result = conclude(src.Info(), totals, err, judges[i:i+1], judges[i].opts)
+		if t.id != 0 {
+			t.trace.mark(t.trace.Result.Findings, t.id)
 		}
-		return tr, err
+		traces[i] = &t.trace
 	}
-	tr.mark(res.Findings, t.id)
-	return tr, nil
+	return traces, err
+}
+
+// ends are those of a segment.
+type ends struct {
+	a, b         wire.Addr
+	aPort, bPort uint16
 }
 
 func flowAddr(a netip.AddrPort) wire.Addr { return wire.Addr(a.Addr().As16()) }

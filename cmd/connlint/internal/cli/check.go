@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/connlint/connlint/capture"
 	"github.com/connlint/connlint/capture/filter"
@@ -82,7 +83,7 @@ Exit status: 0 nothing at or above --fail-on; 1 findings; 2 wrong usage;
 	fs := cmd.Flags()
 	fs.SortFlags = false
 	f.addSelection(cmd)
-	fs.StringVar(&f.baseline, "baseline", "", "report only what is not in this `FILE`, which connlint baseline wrote")
+	f.addBaseline(fs)
 	group(fs, "Rules")
 	f.addTo(fs)
 	group(fs, "Configuration")
@@ -100,7 +101,7 @@ Exit status: 0 nothing at or above --fail-on; 1 findings; 2 wrong usage;
 	addChoice(cmd, "progress", &f.progress, "progress bar, `when`: auto (on a terminal, after a second), always, never")
 	group(fs, "Output")
 	f.packets.add(fs)
-	fs.BoolVar(&f.join, "join", false, "read all files as one capture, in time order (rotated sets)")
+	f.addJoin(fs)
 	fs.StringVar(&f.watch, "watch", "", "check the captures that come into `DIR`, each once nothing more is\nwritten to it, until interrupted")
 	fs.Var(&f.ports, "http-ports", "look for HTTP on these server `PORTS` alone, as in 80,8080,8000-8100\n(default: on all, told by content)")
 	addChoice(cmd, "redact", &f.redact, "hide `what`: default (that is credentials and query values), all\n(paths and hosts too), none")
@@ -118,6 +119,14 @@ func (f *checkFlags) addSelection(cmd *cobra.Command) {
 	for _, name := range []string{"select", "ignore", "extend-select"} {
 		_ = cmd.RegisterFlagCompletionFunc(name, completeRules)
 	}
+}
+
+func (f *checkFlags) addBaseline(fs *pflag.FlagSet) {
+	fs.StringVar(&f.baseline, "baseline", "", "report only what is not in this `FILE`, which connlint baseline wrote")
+}
+
+func (f *checkFlags) addJoin(fs *pflag.FlagSet) {
+	fs.BoolVar(&f.join, "join", false, "read all files as one capture, in time order (rotated sets)")
 }
 
 func completeRules(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -232,10 +241,16 @@ func (a *app) checkStdin(paths []string) error {
 
 // read runs the rules over the captures.
 func (j *job) read(r *report.Report, paths []string) {
+	j.readWith(r, paths, func(src capture.Source, _ []string) *runner.Result { return j.judge(src) })
+}
+
+// readWith is read with judge in place of j.judge. It is given each capture
+// with the files that it is made of.
+func (j *job) readWith(r *report.Report, paths []string, judge func(capture.Source, []string) *runner.Result) {
 	files, err := pcapfile.Expand(paths)
 	r.Unread = unread(r.Unread, "", err)
-	run := func(src capture.Source) {
-		result := j.judge(src)
+	run := func(src capture.Source, files []string) {
+		result := judge(src, files)
 		j.holdToBudgets(result)
 		r.Captures = append(r.Captures, result)
 		r.Unread = unread(r.Unread, result.File, result.Err)
@@ -245,7 +260,7 @@ func (j *job) read(r *report.Report, paths []string) {
 	}
 	if j.f.join && len(files) > 0 {
 		j.bar.file(files[0], 1, 1)
-		run(j.join(files))
+		run(j.join(files), files)
 		files = nil
 	}
 	for i, file := range files {
@@ -253,7 +268,7 @@ func (j *job) read(r *report.Report, paths []string) {
 		if src, err := j.open(file); err != nil {
 			r.Unread = unread(r.Unread, file, err)
 		} else {
-			run(src)
+			run(src, files[i:i+1])
 		}
 		if err := j.notRead(i+1, len(files)); err != nil {
 			r.Unread = unread(r.Unread, "", err)

@@ -3,24 +3,19 @@ package cli
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/connlint/connlint/capture"
-	"github.com/connlint/connlint/capture/pcapfile"
+	"github.com/connlint/connlint/capture/filter"
 	"github.com/connlint/connlint/cmd/connlint/internal/report/html"
 	"github.com/connlint/connlint/rules/runner"
 )
 
-// Bounds on the ladders of a report. A capture is read again for each.
-const (
-	laddersPerRule = 2
-	rereadBytes    = 4 << 30
-)
+// laddersPerRule is how many findings of a rule have ladders in a report.
+const laddersPerRule = 2
 
 func (a *app) reportCommand() *cobra.Command {
 	f := checkFlags{
@@ -41,7 +36,7 @@ anywhere. It stays below 5 MB for any capture.
 Exit status: 0 the report is written, whatever it says; 2 wrong usage; 3 a capture
 could not be read, or not to its end, or the report not be written.`,
 		Example: `  connlint report api.pcap -o report.html
-  connlint report --redact all captures/ -o report.html`,
+  connlint report --baseline known.json --join captures/ -o report.html`,
 		RunE: func(cmd *cobra.Command, paths []string) error {
 			if len(paths) == 0 {
 				return errors.New("report needs a capture file or directory, or - for standard input")
@@ -53,10 +48,13 @@ could not be read, or not to its end, or the report not be written.`,
 	fs.SortFlags = false
 	fs.StringVarP(&file, "output", "o", "connlint-report.html", "write to `FILE`; - for standard output")
 	f.addSelection(cmd)
+	f.addBaseline(fs)
 	f.addTo(fs)
 	addChoice(cmd, "progress", &f.progress, "progress bar, `when`: auto (on a terminal, after a second), always, never")
-	addChoice(cmd, "redact", &f.redact, "hide `what`: default (that is credentials and query values), all\n(paths and hosts too), none")
+	f.packets.add(fs)
+	f.addJoin(fs)
 	fs.Var(&f.ports, "http-ports", "look for HTTP on these server `PORTS` alone, as in 80,8080,8000-8100\n(default: on all, told by content)")
+	addChoice(cmd, "redact", &f.redact, "hide `what`: default (that is credentials and query values), all\n(paths and hosts too), none")
 	fs.VarP(&f.workers, "jobs", "j", "work on `N` processors, 0 for all; the findings are the same")
 	return cmd
 }
@@ -71,41 +69,18 @@ func (a *app) report(cmd *cobra.Command, f *checkFlags, paths []string, file str
 	}
 	defer a.heed()()
 	j.opts.Groups = html.Groups(j.opts.Config)
-	page := &html.Report{Version: thisBuild().Version, Config: j.opts.Config}
-	files, err := pcapfile.Expand(paths)
-	problems := unread(nil, "", err)
-	ladders := html.MaxLadders
-	for i, name := range files {
-		if err := a.notRead(i, len(files)); err != nil {
-			problems = unread(problems, "", err)
-			break
-		}
-		j.bar.file(name, i+1, len(files))
-		src, err := a.open(name)
-		if err != nil {
-			problems = unread(problems, name, err)
-			continue
-		}
-		opts := j.opts
-		opts.Monitor = runner.NewMonitor(runner.MonitorOptions{Conns: 1, Findings: 1})
-		result := runner.Run(src, opts)
-		j.holdToBudgets(result)
-		problems = unread(problems, result.File, result.Err)
-		if err := src.Close(); err != nil && result.Err == nil {
-			problems = unread(problems, name, fmt.Errorf("%s: %w", name, err))
-		}
-		c := html.Capture{Result: result, Pairs: opts.Monitor.Snapshot().Pairs, Ladders: map[int]*html.Figure{}}
-		if name != "-" { // it cannot be read again
-			ladders -= j.ladders(&c, name, ladders)
-		}
-		page.Captures = append(page.Captures, c)
-	}
-	j.bar.clear()
-	for _, p := range problems {
-		page.Unread = append(page.Unread, p.Err)
-	}
-	if len(problems) > 0 {
-		a.status = exitUnread
+	page := &html.Report{Report: j.newReport(), Config: j.opts.Config}
+	var files [][]string // by capture
+	j.readWith(page.Report, paths, func(src capture.Source, of []string) *runner.Result {
+		j.opts.Monitor = runner.NewMonitor(runner.MonitorOptions{Conns: 1, Findings: 1})
+		result := j.judge(src)
+		page.Extras = append(page.Extras, html.Extra{Pairs: j.opts.Monitor.Snapshot().Pairs})
+		files = append(files, of)
+		return result
+	})
+	j.conclude(page.Report)
+	for i, findings := range evidence(page) {
+		page.Extras[i].Ladders = j.ladders(page.Captures[i], findings, files[i])
 	}
 	var b bytes.Buffer
 	if err := html.Write(&b, page); err != nil {
@@ -116,84 +91,125 @@ func (a *app) report(cmd *cobra.Command, f *checkFlags, paths []string, file str
 	} else {
 		err = writeFile(file, b.Bytes())
 	}
-	for _, p := range problems {
-		a.complain(p.Err)
+	for _, u := range page.Unread {
+		a.status = exitUnread
+		a.complain(u.Err)
+	}
+	for _, n := range page.Notices {
+		a.complain(errors.New(n))
 	}
 	return err
 }
 
-// ladders traces connections for the first findings of each rule, at most n,
-// and returns how many. A finding whose connection cannot be traced has none:
-// the report says how to draw it.
-func (j *job) ladders(c *html.Capture, name string, n int) int {
-	if st, err := os.Stat(name); err == nil && st.Size() > 0 {
-		n = min(n, max(1, int(rereadBytes/st.Size())))
-	}
+// evidence picks the findings that get ladders, the most costly of each rule,
+// by their captures.
+func evidence(page *html.Report) map[int][]int {
 	perRule := map[string]int{}
-	drawn := 0
-	for _, i := range html.Ranked(c.Findings) {
-		f := &c.Findings[i]
-		if drawn >= n || j.interrupted() || len(f.Frames) == 0 || perRule[f.Rule.Code] >= laddersPerRule {
-			continue
-		}
-		if l := j.ladder(f, name); l != nil {
-			c.Ladders[i] = l
+	picked := map[int][]int{}
+	left := html.MaxLadders
+	for _, l := range page.Listed() {
+		f := &page.Captures[l.Capture].Findings[l.Finding]
+		if left > 0 && len(f.Frames) > 0 && perRule[f.Rule.Code] < laddersPerRule {
+			left--
 			perRule[f.Rule.Code]++
-			drawn++
+			picked[l.Capture] = append(picked[l.Capture], l.Finding)
 		}
 	}
-	return drawn
+	return picked
 }
 
-// ladder draws the connection of a finding, or that of its first frame, nil if
-// it cannot be traced.
-func (j *job) ladder(f *runner.Finding, name string) *html.Figure {
-	c := runner.Connection{ID: f.Conn, A: f.Client, B: f.Server}
-	if f.Conn == 0 || f.Client.Port() == 0 || f.Server.Port() == 0 {
-		var ok bool
-		if c.A, c.B, ok = endsOf(name, f.Frames[0]); !ok {
-			return nil
-		}
+// ladders draws the connections of findings of a capture, by their indices. A
+// finding whose connection cannot be traced has none: the report says how to
+// draw it.
+func (j *job) ladders(c *runner.Result, findings []int, files []string) map[int]*html.Ladder {
+	if j.interrupted() || slices.Contains(files, "-") { // it cannot be read again
+		return nil
 	}
-	src, err := pcapfile.Open(name, pcapfile.Options{})
+	conns := j.connections(c, findings, files)
+	src, err := j.reopen(files)
 	if err != nil {
 		return nil
 	}
 	opts := j.opts
 	opts.Progress = nil
-	t, err := runner.TraceOnly(src, c, opts)
-	if src.Close() != nil || len(t.Rows) == 0 {
+	// What a capture that breaks off holds can be drawn.
+	traces, _ := runner.TraceEach(src, conns, opts)
+	if src.Close() != nil {
 		return nil
 	}
-	if err != nil && t.Result.Err == nil { // a capture that breaks off has ladders of what there is
-		return nil
+	out := map[int]*html.Ladder{}
+	for k, t := range traces {
+		f := &c.Findings[findings[k]]
+		// The addresses may have been used before, by another connection.
+		if !slices.ContainsFunc(t.Rows, func(r runner.Row) bool { return slices.Contains(f.Frames, r.Frame) }) {
+			continue
+		}
+		t.Number = f.ConnNumber
+		out[findings[k]] = html.DrawLadder(t, f.Frames)
 	}
-	// The addresses may have been used before, by another connection.
-	if !slices.ContainsFunc(t.Rows, func(r runner.Row) bool { return slices.Contains(f.Frames, r.Frame) }) {
-		return nil
-	}
-	t.Number = f.ConnNumber
-	return html.Ladder(t, f.Frames)
+	return out
 }
 
-// endsOf returns the ends of the connection that a frame belongs to, false if
-// it holds no whole TCP segment.
-func endsOf(name string, frame uint64) (a, b netip.AddrPort, ok bool) {
-	src, err := pcapfile.Open(name, pcapfile.Options{})
+// reopen opens what a capture was read from, once more.
+func (j *job) reopen(files []string) (src capture.Source, err error) {
+	if j.f.join {
+		src = j.join(files)
+	} else if src, err = j.open(files[0]); err != nil {
+		return nil, err
+	}
+	if j.packets != nil {
+		return filter.Apply(src, j.packets), nil
+	}
+	return src, nil
+}
+
+// connections returns those that findings are about, or that their first
+// frames belong to.
+func (j *job) connections(c *runner.Result, findings []int, files []string) []runner.Connection {
+	conns := make([]runner.Connection, len(findings))
+	wanted := map[uint64]bool{} // frames whose ends are to be looked up
+	for k, i := range findings {
+		f := &c.Findings[i]
+		conns[k] = runner.Connection{ID: f.Conn, A: f.Client, B: f.Server}
+		if f.Conn == 0 || f.Client.Port() == 0 || f.Server.Port() == 0 {
+			wanted[f.Frames[0]] = true
+		}
+	}
+	if len(wanted) == 0 {
+		return conns
+	}
+	ends := j.endsOf(files, wanted)
+	for k, i := range findings {
+		if e, ok := ends[c.Findings[i].Frames[0]]; ok {
+			conns[k].A, conns[k].B = e[0], e[1]
+		}
+	}
+	return conns
+}
+
+// endsOf returns the ends of the connections that frames belong to; a frame
+// that holds no whole TCP segment has none.
+func (j *job) endsOf(files []string, frames map[uint64]bool) map[uint64][2]netip.AddrPort {
+	out := map[uint64][2]netip.AddrPort{}
+	src, err := j.reopen(files)
 	if err != nil {
-		return a, b, false
+		return out
 	}
 	defer src.Close()
 	d := capture.NewDecoder(capture.DecoderOptions{})
-	for {
+	for met := 0; met < len(frames); {
 		var p capture.Packet
 		if src.Next(&p) != nil {
-			return a, b, false
+			break
 		}
-		if p.Frame == frame {
-			var s capture.Segment
-			ok = d.Decode(&p, &s)
-			return s.Flow.Source(), s.Flow.Dest(), ok
+		if !frames[p.Frame] {
+			continue
+		}
+		met++
+		var s capture.Segment
+		if d.Decode(&p, &s) {
+			out[p.Frame] = [2]netip.AddrPort{s.Flow.Source(), s.Flow.Dest()}
 		}
 	}
+	return out
 }

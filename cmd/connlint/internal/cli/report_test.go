@@ -61,6 +61,45 @@ func TestReportOfRecordings(t *testing.T) {
 	}
 }
 
+// What check takes to choose packets, files and findings, report takes too.
+func TestReportChoosesAsCheck(t *testing.T) {
+	stall := filepath.Join(recorded, "lat001-java-httpserver-at-client.pcap")
+	churn := filepath.Join(recorded, "tw001-requests-without-session-at-client-snap200.pcap")
+	known := filepath.Join(t.TempDir(), "known.json")
+	s, _, errs := streams(nil)
+	if status := Main([]string{"baseline", "--isolated", "-o", known, stall}, s); status != exitClean {
+		t.Fatalf("status %d, %s", status, errs)
+	}
+	for _, c := range []struct {
+		name      string
+		args      []string
+		want, not []string
+	}{
+		{"all", []string{stall, churn}, []string{"2 captures", "LAT001", "REU001", `class="ladder"`}, nil},
+		{"filter", []string{"--filter", "ip6", stall, churn}, []string{"LAT001", `class="ladder"`}, []string{"REU001"}},
+		{"join", []string{"--join", stall, churn}, []string{"LAT001", "REU001", `class="ladder"`}, []string{"2 captures"}},
+		{"baseline", []string{"--baseline", known, stall, churn}, []string{"REU001", "1 finding of the baseline left out"}, []string{"LAT001"}},
+		{"gone", []string{"--baseline", known, churn}, []string{"1 finding of the baseline not found again"}, []string{"LAT001"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s, out, errs := streams(nil)
+			if status := Main(append([]string{"report", "--isolated", "-o", "-"}, c.args...), s); status != exitClean {
+				t.Fatalf("status %d, %s", status, errs)
+			}
+			for _, w := range c.want {
+				if !strings.Contains(out.String(), w) {
+					t.Errorf("it lacks %q", w)
+				}
+			}
+			for _, n := range c.not {
+				if strings.Contains(out.String(), n) {
+					t.Errorf("it says %q", n)
+				}
+			}
+		})
+	}
+}
+
 func TestReportUsage(t *testing.T) {
 	capture := filepath.Join(recorded, "reu001-requests-without-session-at-client.pcap")
 	for _, c := range []struct {

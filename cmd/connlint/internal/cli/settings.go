@@ -208,7 +208,7 @@ the file not be written.`,
 	fs.StringVarP(&file, "output", "o", "-", "write to `FILE`")
 	f.addSelection(cmd)
 	f.addTo(fs)
-	fs.BoolVar(&f.join, "join", false, "read all files as one capture, in time order (rotated sets)")
+	f.addJoin(fs)
 	fs.Var(&f.ports, "http-ports", "look for HTTP on these server `PORTS` alone, as in 80,8080,8000-8100")
 	addChoice(cmd, "redact", &f.redact, "hide `what`: default (that is credentials and query values), all\n(paths and hosts too), none")
 	addChoice(cmd, "progress", &f.progress, "progress bar, `when`: auto (on a terminal, after a second), always, never")

@@ -48,14 +48,14 @@ func Ladder(w io.Writer, t *runner.Trace, around uint64, s Style) error {
 		row := &t.Rows[r.first]
 		if i > 0 {
 			if wait := time.Duration(row.Time - last); wait >= idleGap {
-				p.line(p.paint(faint, fmt.Sprintf("%*s%s%s", l.seconds, "⋮", strings.Repeat(" ", l.lead()-l.seconds), center("⋮ "+duration(int64(wait))+" of silence", l.arrow+4))))
+				p.line(p.paint(faint, fmt.Sprintf("%*s%s%s", l.seconds, "⋮", strings.Repeat(" ", l.lead()-l.seconds), center("⋮ "+Duration(int64(wait))+" of silence", l.arrow+4))))
 			}
 		}
 		p.row(t, r, last, l)
 		last = t.Rows[r.first+r.n-1].Time
 	}
 	if t.More > 0 {
-		p.line(fmt.Sprintf("... and %s more", count(t.More, "segment")))
+		p.line(fmt.Sprintf("... and %s more", Count(t.More, "segment")))
 	}
 	if len(t.Findings) == 0 {
 		p.line()
@@ -155,7 +155,7 @@ func (p *page) rungs(t *runner.Trace, rows []run) *rungs {
 	l.frame = max(len(strconv.FormatUint(end.Frame, 10)), len("frame"))
 	longest := len("client  server")
 	for _, r := range rows {
-		text := label(&t.Rows[r.first])
+		text := Label(&t.Rows[r.first])
 		if r.n > 1 {
 			text, _ = foldedLabel(t, r)
 		}
@@ -191,13 +191,13 @@ func (p *page) row(t *runner.Trace, r run, last int64, l *rungs) {
 	since := ""
 	if l.since > 0 {
 		if r.first > 0 {
-			since = "+" + duration(row.Time-last)
+			since = "+" + Duration(row.Time-last)
 		}
 		since = fmt.Sprintf(" %*s", l.since, since)
 	}
 	m := marks(row)
 	lead := fmt.Sprintf("%*s%s %*d %*s%s ", l.seconds, seconds(t, row), since, l.frame, row.Frame, l.marks-len(m), "", p.paint(red, m))
-	text, note := label(row), notes(row)
+	text, note := Label(row), Notes(row)
 	if r.n > 1 {
 		text, note = foldedLabel(t, r)
 	}
@@ -227,8 +227,8 @@ func (l *rungs) draw(from http1.Side, text string) string {
 	return "│◀" + line + "│"
 }
 
-// label is what stands on a segment's arrow: flags, sequence numbers, length.
-func label(r *runner.Row) string {
+// Label is what stands on a segment's arrow: flags, sequence numbers, length.
+func Label(r *runner.Row) string {
 	flags := ""
 	for _, f := range []struct {
 		bit  wire.Flags
@@ -247,8 +247,8 @@ func label(r *runner.Row) string {
 	return flags
 }
 
-// notes says what else there is to a segment.
-func notes(r *runner.Row) string {
+// Notes says what else there is to a segment.
+func Notes(r *runner.Row) string {
 	var n []string
 	for _, h := range r.Heads {
 		n = append(n, Text(h))
@@ -287,10 +287,10 @@ func foldedLabel(t *runner.Trace, r run) (text, note string) {
 	t.Rows[r.first].Side = side
 	lastRow := &t.Rows[r.first+r.n-1]
 	if segs == 0 {
-		return count(acks, "ACK"), fmt.Sprintf("to frame %d, %s", lastRow.Frame, duration(lastRow.Time-t.Rows[r.first].Time))
+		return Count(acks, "ACK"), fmt.Sprintf("to frame %d, %s", lastRow.Frame, Duration(lastRow.Time-t.Rows[r.first].Time))
 	}
-	return count(segs, "segment") + ", " + count(size, "byte"),
-		fmt.Sprintf("%s, to frame %d, %s", count(acks, "ACK"), lastRow.Frame, duration(lastRow.Time-t.Rows[r.first].Time))
+	return Count(segs, "segment") + ", " + Count(size, "byte"),
+		fmt.Sprintf("%s, to frame %d, %s", Count(acks, "ACK"), lastRow.Frame, Duration(lastRow.Time-t.Rows[r.first].Time))
 }
 
 func center(s string, width int) string {
@@ -302,9 +302,9 @@ func center(s string, width int) string {
 func speaks(c *lifecycle.Conn) string {
 	s := [...]string{"no recognised protocol", "HTTP/1.x", "TLS", "HTTP/2", "WebSocket", "a tunnel", "another protocol"}[c.Protocol]
 	if c.Requests+c.Responses > 0 {
-		s += ", " + count(uint64(c.Requests), "request") + ", " + count(uint64(c.Responses), "response")
+		s += ", " + Count(uint64(c.Requests), "request") + ", " + Count(uint64(c.Responses), "response")
 	}
-	s += ", " + duration(c.Last-c.Start)
+	s += ", " + Duration(c.Last-c.Start)
 	return s + ", " + [...]string{"still open", "closed by both sides", "half closed", "reset", "refused", "never answered",
 		"forgotten", "its addresses were used again"}[c.Outcome]
 }
@@ -314,7 +314,7 @@ func legs(c *lifecycle.Conn) string {
 	var parts []string
 	for side, name := range [2]string{"client", "server"} {
 		if rtt := c.End[side].LegRTT; rtt >= 0 {
-			parts = append(parts, "to the "+name+" "+duration(int64(rtt)))
+			parts = append(parts, "to the "+name+" "+Duration(int64(rtt)))
 		}
 	}
 	if len(parts) == 0 {
@@ -375,7 +375,7 @@ func LadderJSON(w io.Writer, t *runner.Trace) error {
 		n.Heads = nil
 		row := jsonRow{Frame: r.Frame, Time: timestamp(r.Time), Relative: round(float64(r.Time-t.Rows[0].Time) / 1e6),
 			From: [2]string{"client", "server"}[r.Side], Flags: r.Flags.String(), Seq: r.Seq, Ack: r.Ack, Len: r.Len,
-			Window: r.Window, HTTP: orEmpty(r.Heads), Notes: notes(&n), Findings: []string{}}
+			Window: r.Window, HTTP: orEmpty(r.Heads), Notes: Notes(&n), Findings: []string{}}
 		for _, f := range r.Findings {
 			row.Findings = append(row.Findings, t.Findings[f].Rule.Code)
 		}

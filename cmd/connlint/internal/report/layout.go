@@ -99,21 +99,21 @@ func (p *page) severity(s rules.Severity) string {
 	return p.paint(cyan, s.String())
 }
 
-// count writes n with its thousands set apart, and what it counts.
-func count[N int | uint64](n N, one string) string {
+// Count writes n with its thousands set apart, and what it counts.
+func Count[N int | int64 | uint64](n N, one string) string {
 	if n == 1 {
 		return "1 " + one
 	}
 	return rules.Count(int64(n)) + " " + one + "s"
 }
 
-// duration writes nanoseconds in the unit that fits: "250 µs", "40.1 ms",
-// "48.2 s", "3 min 20 s", "2 h 5 min".
-func duration(ns int64) string {
+// Duration writes nanoseconds in the unit that fits: "250 µs", "40.1 ms",
+// "48.2 s", "3 min 20 s", "2 h 5 min". Its blanks are no-break spaces.
+func Duration(ns int64) string {
 	d := time.Duration(ns)
 	switch {
 	case d < 0:
-		return "-" + duration(-max(ns, -math.MaxInt64))
+		return "-" + Duration(-max(ns, -math.MaxInt64))
 	case d < time.Millisecond:
 		return strconv.FormatInt(d.Microseconds(), 10) + glue + "µs"
 	case d < 999950*time.Microsecond:

@@ -68,8 +68,8 @@ func writeMarkdown(w io.Writer, r *Report) error {
 	list("Configuration", r.Notices)
 	for _, c := range r.Captures {
 		if c.Format != "" {
-			read = append(read, fmt.Sprintf("%s: %s and %s on %s", c.File, count(c.Requests, "request"), count(c.Responses, "response"),
-				count(c.HTTPConnections, "HTTP/1.x connection")))
+			read = append(read, fmt.Sprintf("%s: %s and %s on %s", c.File, Count(c.Requests, "request"), Count(c.Responses, "response"),
+				Count(c.HTTPConnections, "HTTP/1.x connection")))
 		}
 	}
 	list("Read", read)

@@ -122,6 +122,10 @@ func (r *Report) Held() (suppressed, baselined int) {
 	return suppressed, baselined
 }
 
+// Stands reports whether a finding counts: it is neither suppressed nor in the
+// baseline.
+func (r *Report) Stands(f *runner.Finding) bool { return f.Suppressed == 0 && !r.known(f) }
+
 // known reports whether a finding is one of the baseline.
 func (r *Report) known(f *runner.Finding) bool {
 	return r.Baselined != nil && r.Baselined(f.Fingerprint)
@@ -132,7 +136,7 @@ func (r *Report) known(f *runner.Finding) bool {
 func (r *Report) all() iter.Seq2[*runner.Result, *runner.Finding] {
 	return func(yield func(*runner.Result, *runner.Finding) bool) {
 		for c, f := range r.every() {
-			if f.Suppressed == 0 && !r.known(f) && !yield(c, f) {
+			if r.Stands(f) && !yield(c, f) {
 				return
 			}
 		}

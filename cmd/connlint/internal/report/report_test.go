@@ -316,8 +316,8 @@ func TestDuration(t *testing.T) {
 		200_000_000_000: "3 min 20 s", 3_599_600_000_000: "1 h 0 min", 7_500_000_000_000: "2 h 5 min", -1_000_000: "-1.0 ms",
 		math.MinInt64: "-2562047 h 47 min",
 	} {
-		if got := strings.ReplaceAll(duration(ns), glue, " "); got != want {
-			t.Errorf("duration(%d) = %q, want %q", ns, got, want)
+		if got := strings.ReplaceAll(Duration(ns), glue, " "); got != want {
+			t.Errorf("Duration(%d) = %q, want %q", ns, got, want)
 		}
 	}
 }

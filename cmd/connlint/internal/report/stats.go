@@ -97,7 +97,7 @@ func Stats(w io.Writer, captures []Usage, s Style) error {
 		if i > 0 {
 			p.line()
 		}
-		p.line(p.paint(bold, Text(c.File)), ": ", count(len(c.Pairs), "pair"), " of client and server")
+		p.line(p.paint(bold, Text(c.File)), ": ", Count(len(c.Pairs), "pair"), " of client and server")
 		if len(c.Pairs) == 0 {
 			continue
 		}
@@ -127,7 +127,7 @@ func statsRow(p *page, s *reuse.Stats) []string {
 		avoidable = p.paint(yellow, avoidable)
 	}
 	return []string{pairName(s), rules.Count(s.Connections), rules.Count(s.Transactions), fmt.Sprintf("%.0f%s%%", 100*s.Reuse, glue),
-		rules.Count(int64(s.MaxParallel)), avoidable, duration(int64(s.Setup + s.Slow)), duration(int64(s.Observed)), duration(int64(s.Estimated))}
+		rules.Count(int64(s.MaxParallel)), avoidable, Duration(int64(s.Setup + s.Slow)), Duration(int64(s.Observed)), Duration(int64(s.Estimated))}
 }
 
 // describePair says what has no room in the table.
@@ -150,8 +150,8 @@ func describePair(p *page, s *reuse.Stats) {
 			closed = append(closed, rules.Count(n)+" by "+e.says)
 		}
 	}
-	p.wrap("    ", fmt.Sprintf("handshakes %s, slow start %s, busy %s, idle %s; closed: %s", duration(int64(s.Setup)),
-		duration(int64(s.Slow)), duration(int64(s.Busy)), duration(int64(s.Idle)), strings.Join(closed, ", ")), 6)
+	p.wrap("    ", fmt.Sprintf("handshakes %s, slow start %s, busy %s, idle %s; closed: %s", Duration(int64(s.Setup)),
+		Duration(int64(s.Slow)), Duration(int64(s.Busy)), Duration(int64(s.Idle)), strings.Join(closed, ", ")), 6)
 	if s.Avoidable > 0 {
 		p.wrap("    ", "why connections were not used again: "+strings.Join(causes(s.Causes), "; "), 6)
 	}

@@ -59,10 +59,10 @@ func (p *page) finding(c *runner.Result, f *runner.Finding) {
 	if f.Occurrences > 1 {
 		s := "×" + rules.Count(int64(f.Occurrences))
 		if f.Connections > 0 {
-			s += " on " + count(f.Connections, "connection")
+			s += " on " + Count(f.Connections, "connection")
 		}
 		if f.Cost > 0 {
-			s += ", " + duration(f.Cost) + " in all"
+			s += ", " + Duration(f.Cost) + " in all"
 		}
 		p.wrap(indent, s, -1)
 	}
@@ -145,7 +145,7 @@ func cost(ns int64) string {
 	if ns <= 0 {
 		return "–"
 	}
-	return duration(ns)
+	return Duration(ns)
 }
 
 func (p *page) summary(r *Report) {
@@ -179,11 +179,11 @@ func (p *page) summary(r *Report) {
 
 // capture writes one line on what a capture holds.
 func (p *page) capture(c *runner.Result) {
-	held := count(c.Packets, "packet")
+	held := Count(c.Packets, "packet")
 	if c.Packets > 1 {
-		held += " over " + duration(c.Last-c.First)
+		held += " over " + Duration(c.Last-c.First)
 	}
-	held += ", " + count(c.TCPConnections, "TCP connection")
+	held += ", " + Count(c.TCPConnections, "TCP connection")
 	for _, k := range []struct {
 		n    uint64
 		what string
@@ -192,8 +192,8 @@ func (p *page) capture(c *runner.Result) {
 			held += ", " + rules.Count(int64(k.n)) + " of them " + k.what
 		}
 	}
-	seen := count(c.Requests, "request") + " and " + count(c.Responses, "response") + " on " +
-		count(c.HTTPConnections, "HTTP/1.x connection")
+	seen := Count(c.Requests, "request") + " and " + Count(c.Responses, "response") + " on " +
+		Count(c.HTTPConnections, "HTTP/1.x connection")
 	switch {
 	case c.Err != nil:
 		seen = "read in part: " + seen
@@ -237,7 +237,7 @@ func (p *page) counts(n Counts) string {
 			if s == rules.Info {
 				what = "note"
 			}
-			parts = append(parts, count(n[s], what))
+			parts = append(parts, Count(n[s], what))
 		}
 		if s == rules.Info {
 			return strings.Join(parts, ", ")

@@ -2,13 +2,11 @@ package html
 
 import (
 	"fmt"
-	"html/template"
-	"strings"
+	"net/netip"
 	"time"
 
 	"github.com/connlint/connlint/analyzers/http1"
-	"github.com/connlint/connlint/capture/wire"
-	"github.com/connlint/connlint/reassembly"
+	"github.com/connlint/connlint/cmd/connlint/internal/report"
 	"github.com/connlint/connlint/rules/runner"
 )
 
@@ -18,24 +16,27 @@ const (
 	ladderHead   = 4
 	ladderAround = 8
 	ladderRows   = 60
+	maxNotes     = 200                   // characters beside a segment
+	longWait     = 20 * time.Millisecond // a wait that is set off
 )
 
-// Figure is a drawing with its words.
-type Figure struct {
-	Title, Caption string
-	SVG            template.HTML
+// Ladder is a connection drawn segment by segment.
+type Ladder struct {
+	Caption            string
+	Client, ClientPort string
+	Server, ServerPort string
+	Rungs              []rung
 }
 
-// Where things stand in a ladder.
-const (
-	clientX = 190.0
-	serverX = 520.0
-	stepY   = 24
-)
+// rung is a segment, or so many left out.
+type rung struct {
+	LeftOut, Time, Wait, Frame, Label, Notes string
+	Hit, Long, FromServer                    bool
+}
 
-// Ladder draws the connection t for a finding with those frames, nil if no
+// DrawLadder draws the connection t for a finding with those frames, nil if no
 // segment of it is known. A negative t.Number says that its number is not.
-func Ladder(t *runner.Trace, frames []uint64) *Figure {
+func DrawLadder(t *runner.Trace, frames []uint64) *Ladder {
 	if len(t.Rows) == 0 {
 		return nil
 	}
@@ -43,52 +44,36 @@ func Ladder(t *runner.Trace, frames []uint64) *Figure {
 	for _, f := range frames {
 		named[f] = true
 	}
-	show := shown(t.Rows, named)
-	client, server := t.Conn.Client, t.Conn.Server
-	d := draw(36+stepY*len(show), fmt.Sprintf("segments between client %v and server %v; the capture holds them as text", client, server))
-	d.text("dim end", 78, 16, "seconds", 10)
-	d.text("dim end", 140, 16, "frame", 10)
-	d.text("mid", clientX, 16, "client", 10)
-	d.text("mid", serverX, 16, "server", 10)
-	bottom := float64(30 + stepY*len(show))
-	d.line("axis", clientX, 24, clientX, bottom)
-	d.line("axis", serverX, 24, serverX, bottom)
-	last := int64(-1)
-	for i, k := range show {
-		y := float64(40 + stepY*i)
+	l := &Ladder{Client: host(t.Conn.Client), ClientPort: fmt.Sprint(t.Conn.Client.Port()), Server: host(t.Conn.Server),
+		ServerPort: fmt.Sprint(t.Conn.Server.Port()), Caption: "The finding's frames are marked."}
+	if t.Number >= 0 {
+		l.Caption = fmt.Sprintf("Connection %d (tcp.stream eq %d). The finding's frames are marked.", t.Number, t.Number)
+	}
+	last := -1
+	for _, k := range shown(t.Rows, named) {
 		if k < 0 {
-			d.text("dim mid", (clientX+serverX)/2, y, "⋮ "+count(-k, "segment")+" left out", 40)
+			l.Rungs = append(l.Rungs, rung{LeftOut: report.Count(-k, "segment") + " left out"})
 			continue
 		}
 		r := &t.Rows[k]
-		if named[r.Frame] {
-			d.rect("hit", 0, y-15, fullW, stepY-2, "")
+		g := rung{Time: fmt.Sprintf("%.6f", float64(r.Time-t.Rows[0].Time)/1e9), Frame: fmt.Sprint(r.Frame),
+			Label: report.Label(r), Notes: clip(report.Notes(r), maxNotes), Hit: named[r.Frame], FromServer: r.Side == http1.Server}
+		if last >= 0 {
+			wait := r.Time - t.Rows[last].Time
+			g.Wait, g.Long = "+"+report.Duration(wait), wait >= int64(longWait)
 		}
-		d.text("end", 78, y, fmt.Sprintf("%.6f", float64(r.Time-t.Rows[0].Time)/1e9), 20)
-		class := "end"
-		if named[r.Frame] {
-			class = "end mark"
-		}
-		d.text(class, 140, y, fmt.Sprint(r.Frame), 12)
-		from, to, tip := clientX, serverX, -7.0
-		if r.Side == http1.Server {
-			from, to, tip = serverX, clientX, 7
-		}
-		d.line("wire", from, y+3, to, y+3)
-		d.shape("head", fmt.Sprintf("M%.0f %.0fl%.0f -4v8z", to, y+3, tip), "")
-		d.text("mid", (clientX+serverX)/2, y-2, label(r), 40)
-		notes := remarks(r)
-		if last >= 0 && r.Time-last >= int64(20*time.Millisecond) {
-			notes = append([]string{"after " + duration(r.Time-last)}, notes...)
-		}
-		last = r.Time
-		d.text("", serverX+14, y, strings.Join(notes, "; "), 56)
+		last = k
+		l.Rungs = append(l.Rungs, g)
 	}
-	caption := fmt.Sprintf("Connection %d (tcp.stream eq %d): client %v, server %v. The frames of the finding are marked.", t.Number, t.Number, client, server)
-	if t.Number < 0 {
-		caption = fmt.Sprintf("Client %v, server %v. The frames of the finding are marked.", client, server)
+	return l
+}
+
+// host writes an address as it stands before a port.
+func host(a netip.AddrPort) string {
+	if a.Addr().Is4() {
+		return a.Addr().String()
 	}
-	return &Figure{Caption: caption, SVG: d.svg()}
+	return "[" + a.Addr().String() + "]"
 }
 
 // shown returns the rows to show by index, and -n where n are left out.
@@ -132,48 +117,6 @@ func shown(rows []runner.Row, named map[uint64]bool) []int {
 	}
 	if skipped > 0 {
 		out = append(out, -skipped)
-	}
-	return out
-}
-
-// label is what stands on a segment's arrow.
-func label(r *runner.Row) string {
-	var flags []string
-	for _, f := range []struct {
-		bit  wire.Flags
-		name string
-	}{{wire.SYN, "SYN"}, {wire.FIN, "FIN"}, {wire.RST, "RST"}} {
-		if r.Flags.Has(f.bit) {
-			flags = append(flags, f.name)
-		}
-	}
-	switch {
-	case r.Len > 0:
-		flags = append(flags, fmt.Sprintf("%d:%d (%d)", r.Seq, r.Seq+int64(r.Len), r.Len))
-	case r.Flags.Has(wire.ACK):
-		flags = append(flags, fmt.Sprintf("ACK %d", r.Ack))
-	}
-	return strings.Join(flags, " ")
-}
-
-// remarks says what else there is to a segment.
-func remarks(r *runner.Row) []string {
-	out := append([]string(nil), r.Heads...)
-	for _, k := range []struct {
-		kind reassembly.Kind
-		name string
-	}{
-		{reassembly.KeepAlive, "keep-alive probe"}, {reassembly.ZeroWindowProbe, "zero-window probe"},
-		{reassembly.Retransmission, "sent again"}, {reassembly.Overlap, "partly sent again"},
-		{reassembly.OutOfOrder, "out of order"}, {reassembly.OutOfWindow, "out of window, ignored"},
-		{reassembly.AckedUnseen, "acknowledges bytes not captured"},
-	} {
-		if r.Kind.Any(k.kind) {
-			out = append(out, k.name)
-		}
-	}
-	if r.Window == 0 && !r.Flags.Has(wire.RST) {
-		out = append(out, "window closed")
 	}
 	return out
 }
