@@ -2,7 +2,6 @@ package tui
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/gdamore/tcell/v2"
@@ -322,12 +321,19 @@ func (c canvas) rule(m *Model, y int, title string) {
 	}
 }
 
-// findingLines returns a finding as the text report has it.
+// findingLines returns a finding as the text report has it, but for its first
+// line: the file is known.
 func (m *Model) findingLines(f *runner.Finding) []line {
 	var b strings.Builder
-	r := &report.Report{Captures: []*runner.Result{{File: filepath.Base(m.Title), Findings: []runner.Finding{*f}}}}
+	r := &report.Report{Captures: []*runner.Result{{File: m.Title, Findings: []runner.Finding{*f}}}}
 	_ = report.Write(&b, "text", r, report.Style{Width: min(m.Width-2, 120), Color: true, Quiet: true}) // a Builder takes all
-	return parseLines(b.String())
+	_, rest, _ := strings.Cut(b.String(), "\n")
+	where := ", the whole capture"
+	if len(f.Frames) > 0 {
+		where = fmt.Sprintf(", frame %d", f.Frames[0])
+	}
+	first := line{spans: []span{{f.Severity.String(), severityStyle(f.Severity)}, {" ", plain}, {f.Rule.Code, bold}, {" " + f.Rule.Name + where, plain}}}
+	return append([]line{first}, parseLines(rest)...)
 }
 
 // charts draws what a pair's connections did over time.

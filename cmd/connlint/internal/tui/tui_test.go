@@ -3,6 +3,7 @@ package tui
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -530,6 +531,54 @@ func lineWidth(l line) int {
 		n += width(s.text)
 	}
 	return n
+}
+
+var update = flag.Bool("update", false, "draw the screen in README.md anew")
+
+// TestREADME holds the picture in the README to what the screen shows of that
+// capture.
+func TestREADME(t *testing.T) {
+	const root, readme = "../../../../", "../../../../README.md"
+	const begin, end = "<!-- screen: drawn by go test ./cmd/connlint/internal/tui -update -->\n", "<!-- end of screen -->"
+	const path = "testdata/recorded/tw001-requests-without-session-at-client-snap200.pcap"
+	src, err := pcapfile.Open(root+path, pcapfile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &Feed{Title: path, Tap: NewTap(src, 0), Options: options(), Monitor: runner.NewMonitor(runner.MonitorOptions{})}
+	opts := f.Options
+	opts.Monitor = f.Monitor
+	res := runner.Run(f.Tap, opts)
+	if err := src.Close(); err != nil {
+		t.Fatal(err)
+	}
+	u := &user{T: t, feed: f, model: NewModel(path, false, false), screen: tcell.NewSimulationScreen("UTF-8")}
+	if err := u.screen.Init(); err != nil {
+		t.Fatal(err)
+	}
+	defer u.screen.Fini()
+	u.screen.SetSize(96, 18)
+	u.do(ResizeMsg{96, 18})
+	u.do(SnapMsg{f.Monitor.Snapshot(), Stats{Packets: res.Packets, Memory: 11e6, Size: -1}})
+	want := begin + "```\n" + u.text() + "```\n"
+	b, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(b), begin)
+	old, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatal("README.md has no place for the screen")
+	}
+	if *update {
+		if err := os.WriteFile(readme, []byte(before+want+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if d := cmp.Diff(want, begin+old); d != "" {
+		t.Errorf("the screen in README.md is another (go test ./cmd/connlint/internal/tui -update draws it; -want +got):\n%s", d)
+	}
 }
 
 func TestFold(t *testing.T) {
