@@ -173,17 +173,13 @@ type job struct {
 // newJob returns the job for captures, if there are any, and further files
 // that it will write.
 func (a *app) newJob(cmd *cobra.Command, f *checkFlags, captures []string, files ...string) (*job, error) {
-	s, err := f.load(cmd)
+	j, err := a.settle(cmd, f)
 	if err != nil {
 		return nil, err
 	}
-	f.override(cmd, s)
-	f.failOn.value = s.FailOn
-	j := &job{app: a, f: f, s: s, now: time.Now()}
-	if j.selected, err = catalog.Select(s.Select, s.Ignore, s.ExtendSelect); err != nil {
-		return nil, err
-	}
-	j.run = append(slices.Clone(j.selected), j.budgets()...)
+	s := j.s
+	j.run = append(j.run, j.budgets()...)
+	j.opts.Rules = j.run
 	for _, o := range f.outputs {
 		files = append(files, o.file)
 	}
@@ -196,17 +192,33 @@ func (a *app) newJob(cmd *cobra.Command, f *checkFlags, captures []string, files
 	if j.packets, err = f.packets.filter(); err != nil {
 		return nil, err
 	}
+	j.bar = a.newProgress(f.progress.value, f.quiet)
+	if j.bar != nil {
+		j.opts.Progress = j.bar.update
+	}
+	return j, nil
+}
+
+// settle returns a job whose settings are in effect.
+func (a *app) settle(cmd *cobra.Command, f *checkFlags) (*job, error) {
+	s, err := f.load(cmd)
+	if err != nil {
+		return nil, err
+	}
+	f.override(cmd, s)
+	f.failOn.value = s.FailOn
+	j := &job{app: a, f: f, s: s, now: time.Now()}
+	if j.selected, err = catalog.Select(s.Select, s.Ignore, s.ExtendSelect); err != nil {
+		return nil, err
+	}
+	j.run = slices.Clone(j.selected)
 	limits := *s.Rules
 	limits.Redact = map[string]rules.Redaction{
 		"default": rules.RedactDefault, "all": rules.RedactAll, "none": rules.RedactNone,
 	}[s.Redact]
-	j.bar = a.newProgress(f.progress.value, f.quiet)
 	j.opts = runner.Options{
-		Rules: j.run, Precedence: catalog.Precedence(), Config: &limits, Overrides: s.Overrides(&limits), Workers: int(f.workers), All: f.all, HTTPPorts: s.HTTPPorts,
-		Adjust: s.Adjust(j.now),
-	}
-	if j.bar != nil {
-		j.opts.Progress = j.bar.update
+		Rules: j.run, Precedence: catalog.Precedence(), Config: &limits, Overrides: s.Overrides(&limits),
+		Workers: int(f.workers), All: f.all, HTTPPorts: s.HTTPPorts, Adjust: s.Adjust(j.now),
 	}
 	return j, nil
 }

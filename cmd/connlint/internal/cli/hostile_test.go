@@ -140,6 +140,21 @@ func TestHostileCapture(t *testing.T) {
 			})
 		}
 	}
+	for name, run := range map[string][]string{
+		"stats": {"stats", args[0]}, "stats-json": {"stats", "--format", "json", args[0]},
+		"show": {"show", args[0], "0"}, "show-json": {"show", "--format", "json", args[0], "0"}, "why": {"why", args[0] + ":4"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, out, errs := streams(nil)
+			if status := Main(run, s); status != exitClean {
+				t.Fatalf("status %d, %s", status, errs)
+			}
+			check.Check(t, name, out.String())
+			if strings.Contains(strings.ToLower(out.String()), secret) {
+				t.Errorf("a secret shows:\n%s", out)
+			}
+		})
+	}
 	t.Run("baseline", func(t *testing.T) {
 		s, out, _ := streams(nil)
 		if status := Main(append([]string{"baseline", "--isolated"}, args...), s); status != 0 {

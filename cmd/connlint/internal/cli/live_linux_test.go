@@ -124,6 +124,12 @@ type command struct {
 // start runs the command and returns once it says that it captures.
 func (n *network) start(args ...string) *command {
 	n.t.Helper()
+	return n.run("capturing on", args...)
+}
+
+// run runs the command and returns once it says something.
+func (n *network) run(says string, args ...string) *command {
+	n.t.Helper()
 	c := &command{t: n.t, status: make(chan int, 1)}
 	s := Streams{In: strings.NewReader(""), Out: &c.out, Err: &c.errs, Env: func(string) string { return "" }}
 	go func() {
@@ -132,7 +138,7 @@ func (n *network) start(args ...string) *command {
 			c.status <- -1
 		}
 	}()
-	for end := time.Now().Add(20 * time.Second); !strings.Contains(c.errs.String(), "capturing on"); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); !strings.Contains(c.errs.String(), says); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) || len(c.status) > 0 {
 			n.t.Fatalf("%v does not begin: %s", args, c.errs.String())
 		}
@@ -312,6 +318,47 @@ func TestLiveAsCheck(t *testing.T) {
 	t.Logf("%d recordings, %d findings", done, found)
 	if done < 10 || found == 0 {
 		t.Errorf("%d recordings, %d findings: too few to say anything", done, found)
+	}
+}
+
+// TestLiveSettingsHold is TestSettingsHold for live and run.
+func TestLiveSettingsHold(t *testing.T) {
+	n := newNetwork(t)
+	b := n.sender("b")
+	dir := t.TempDir()
+	list, ok := read(t, writeCapture(t, dir, "stall.pcap", stall))
+	if !ok {
+		t.Fatal("no packets")
+	}
+	for _, s := range settingsThatHold() {
+		config := filepath.Join(dir, s.name+".yml")
+		if err := os.WriteFile(config, []byte(s.config), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		t.Run("live/"+s.name, func(t *testing.T) {
+			n.t = t
+			c := n.start("live", "-i", "a", "--config", config, "--format", "jsonl", "--exit-zero", "--count", fmt.Sprint(len(list)), "--duration", "30s")
+			b.replay(t, list)
+			if status := c.wait(); status != exitClean {
+				t.Errorf("status %d: %s", status, c.errs.String())
+			}
+			s.holds(t, c.out.String())
+		})
+		t.Run("run/"+s.name, func(t *testing.T) {
+			n.t = t
+			out := filepath.Join(t.TempDir(), "findings.jsonl")
+			c := n.run("ready", append(append([]string{"run", "-i", "a", "--isolated"}, s.flags...), "--exit-zero", "--grace", "0s", "--output", "jsonl:"+out,
+				"--", "sh", "-c", "echo ready >&2; sleep 0.5")...)
+			b.replay(t, list)
+			if status := c.wait(); status != exitClean {
+				t.Errorf("status %d: %s", status, c.errs.String())
+			}
+			text, err := os.ReadFile(out)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.holds(t, string(text))
+		})
 	}
 }
 

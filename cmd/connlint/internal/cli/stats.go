@@ -13,15 +13,8 @@ import (
 	"github.com/connlint/connlint/rules/runner"
 )
 
-// statsFlags are the flags of stats.
-type statsFlags struct {
-	format, color, redact choice
-	ports                 portList
-	workers               whole
-}
-
 func (a *app) statsCommand() *cobra.Command {
-	f := statsFlags{
+	f := checkFlags{
 		format: choice{"text", []string{"text", "json"}},
 		color:  choice{"auto", []string{"auto", "always", "never"}},
 		redact: choice{"default", []string{"default", "all", "none"}},
@@ -36,11 +29,11 @@ the same requests would take over an ideal pool: one that opens a connection onl
 none is idle. On TLS an exchange of data counts as a request.`,
 		Example: `  connlint stats api.pcap
   connlint stats --format json api.pcap | jq '.captures[].pairs[0].avoidable'`,
-		RunE: func(_ *cobra.Command, paths []string) error {
+		RunE: func(cmd *cobra.Command, paths []string) error {
 			if len(paths) == 0 {
 				return errors.New("stats needs a capture file or directory, or - for standard input")
 			}
-			return a.stats(&f, paths)
+			return a.stats(cmd, &f, paths)
 		},
 	}
 	fs := cmd.Flags()
@@ -49,19 +42,23 @@ none is idle. On TLS an exchange of data counts as a request.`,
 	addChoice(cmd, "color", &f.color, "colors, `when`: auto, always, never")
 	addChoice(cmd, "redact", &f.redact, "hide `what`: default, all (hosts), none")
 	fs.Var(&f.ports, "http-ports", "look for HTTP on these server `PORTS` alone, as in 80,8080,8000-8100\n(default: on all, told by content)")
+	f.addTo(fs)
 	fs.VarP(&f.workers, "jobs", "j", "work on `N` processors, 0 for all; the figures are the same")
 	return cmd
 }
 
-func (a *app) stats(f *statsFlags, paths []string) error {
+func (a *app) stats(cmd *cobra.Command, f *checkFlags, paths []string) error {
+	j, err := a.settle(cmd, f)
+	if err != nil {
+		return err
+	}
 	if err := a.checkStdin(paths); err != nil {
 		return err
 	}
 	defer a.heed()()
 	files, err := pcapfile.Expand(paths)
 	problems := unread(nil, "", err)
-	hold := rules.Defaults().PoolIdle
-	hideHosts := f.redact.value == "all"
+	c := j.opts.Config
 	var captures []report.Usage
 	for i, file := range files {
 		if err := a.notRead(i, len(files)); err != nil {
@@ -73,16 +70,14 @@ func (a *app) stats(f *statsFlags, paths []string) error {
 			problems = unread(problems, file, err)
 			continue
 		}
-		result := runner.Run(src, runner.Options{Workers: int(f.workers), HTTPPorts: f.ports, Groups: []rules.Grouping{reuse.Grouping()}})
+		result := runner.Run(src, runner.Options{Workers: int(f.workers), HTTPPorts: j.opts.HTTPPorts, Groups: []rules.Grouping{reuse.Grouping()}})
 		problems = unread(problems, file, result.Err)
 		if err := src.Close(); err != nil && result.Err == nil {
 			problems = unread(problems, file, fmt.Errorf("%s: %w", file, err))
 		}
-		pairs := reuse.All(result.Groups[0], hold)
+		pairs := reuse.All(result.Groups[0], c.PoolIdle)
 		for i := range pairs {
-			if hideHosts {
-				pairs[i].Host = rules.RedactAll.Host(pairs[i].Host)
-			}
+			pairs[i].Host = c.Redact.Host(pairs[i].Host)
 		}
 		captures = append(captures, report.Usage{File: result.File, Pairs: pairs})
 	}

@@ -264,10 +264,11 @@ func TestSet(t *testing.T) {
 		t.Errorf("origin %q", got)
 	}
 	for a, want := range map[string]string{
-		"nagle-min-delay":    `--set nagle-min-delay: expected KEY=VALUE, as in --set nagle-min-delay=30ms`,
-		"nagle-min-delay=30": `--set nagle-min-delay=30: nagle-min-delay: expected a duration with its unit (us, ms, s, m, h), as in 30ms, found "30"`,
-		"nagel-min-delay=1s": `--set nagel-min-delay=1s: unknown key "nagel-min-delay"`,
-		"fail-on=a: b: c":    `--set fail-on=a: b: c: fail-on: expected one of info, warning, error, never, found "a: b: c"`,
+		"nagle-min-delay":         `--set nagle-min-delay: expected KEY=VALUE, as in --set nagle-min-delay=30ms`,
+		"nagle-min-delay=30":      `--set nagle-min-delay=30: nagle-min-delay: expected a duration with its unit (us, ms, s, m, h), as in 30ms, found "30"`,
+		"nagel-min-delay=1s":      `--set nagel-min-delay=1s: unknown key "nagel-min-delay"`,
+		"servers=[{server: :80}]": `--set servers=[{server: :80}]: no YAML: `,
+		"fail-on=a: b: c":         `--set fail-on=a: b: c: fail-on: expected one of info, warning, error, never, found "a: b: c"`,
 	} {
 		if err := s.Set(a); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v\nwant %s", a, err, want)

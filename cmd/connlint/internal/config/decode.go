@@ -113,7 +113,11 @@ func (s *Settings) Set(assignment string) error {
 	}
 	key = strings.TrimSpace(key)
 	var doc yaml.Node
-	if err := yaml.Unmarshal([]byte(value), &doc); err != nil || len(doc.Content) != 1 {
+	err := yaml.Unmarshal([]byte(value), &doc)
+	if err != nil && strings.ContainsAny(value[:1], "[{") {
+		return fmt.Errorf("--set %s: no YAML: %s", assignment, strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	if err != nil || len(doc.Content) != 1 {
 		doc = yaml.Node{Kind: yaml.DocumentNode, Content: []*yaml.Node{{Kind: yaml.ScalarNode, Tag: "!!str", Value: value}}}
 	}
 	path := strings.Split(key, ".")

@@ -134,22 +134,17 @@ func TestGolden(t *testing.T) {
 	capped.Captures[0].Findings = append(capped.Captures[0].Findings, capped.Captures[0].Findings[1])
 	capped.MaxPerRule = 1
 	tests := map[string]string{
-		"text":       render(t, "text", sample(), Style{}),
 		"narrow":     render(t, "text", sample(), Style{Width: 50}),
 		"color":      render(t, "text", sample(), Style{Color: true}),
 		"quiet":      render(t, "text", sample(), Style{Quiet: true}),
 		"statistics": render(t, "text", sample(), Style{Statistics: true}),
 		"capped":     render(t, "text", capped, Style{}),
-		"hostile":    render(t, "text", hostile(), Style{}),
-		"concise":    render(t, "concise", sample(), Style{}),
-		"json":       render(t, "json", sample(), Style{}),
-		"jsonl":      render(t, "jsonl", sample(), Style{}),
-		"held":       render(t, "text", withHeld(), Style{}),
 	}
-	for _, format := range []string{"sarif", "junit", "github", "gitlab", "checkstyle", "rdjson", "markdown"} {
+	for _, format := range Formats() {
 		tests[format] = render(t, format, sample(), Style{})
 		tests[format+"-held"] = render(t, format, withHeld(), Style{})
 		tests[format+"-hostile"] = render(t, format, hostile(), Style{})
+		tests[format+"-empty"] = render(t, format, &Report{Version: "v1.2.3"}, Style{})
 	}
 	var b bytes.Buffer
 	if err := errors.Join(Rules(&b, []*rules.Rule{nagle, clockBack}, Style{Width: 80}), Explain(&b, nagle, Style{Width: 60})); err != nil {

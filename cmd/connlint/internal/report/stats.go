@@ -2,7 +2,6 @@ package report
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -80,10 +79,7 @@ func StatsJSON(w io.Writer, captures []Usage) error {
 		}
 		out.Captures = append(out.Captures, jc)
 	}
-	e := json.NewEncoder(w)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", "  ")
-	return e.Encode(out)
+	return encode(w, out, "  ")
 }
 
 func millis(d time.Duration) float64 { return rounded(rules.Millis(d), 1e6) }

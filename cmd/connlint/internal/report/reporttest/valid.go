@@ -4,6 +4,7 @@ package reporttest
 
 import (
 	"bytes"
+	"encoding/json"
 	"encoding/xml"
 	"io"
 	"os"
@@ -42,6 +43,11 @@ func New(t *testing.T, dir string) *Checker {
 		}
 		c.schemas[format] = schema
 	}
+	lines, err := jsonschema.NewCompiler().Compile(filepath.Join(dir, "findings.schema.json") + "#/properties/findings/items")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.schemas["jsonl"] = lines
 	c.xmllint, _ = exec.LookPath("xmllint")
 	return c
 }
@@ -65,13 +71,16 @@ func (c *Checker) Check(t *testing.T, format, text string) {
 	}
 	switch format {
 	case "json", "gitlab", "sarif", "rdjson":
-		v, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
-		if err != nil {
-			t.Errorf("%s: %v", format, err)
-			return
+		c.checkJSON(t, format, text)
+	case "jsonl":
+		for line := range strings.Lines(text) {
+			c.checkJSON(t, format, line)
 		}
-		if err := c.schemas[format].Validate(v); err != nil {
-			t.Errorf("%s: %v", format, err)
+	case "concise":
+		for line := range strings.Lines(text) {
+			if !conciseLine.MatchString(line) {
+				t.Errorf("no finding in a line: %q", line)
+			}
 		}
 	case "junit", "checkstyle":
 		c.checkXML(t, format, text)
@@ -85,6 +94,70 @@ func (c *Checker) Check(t *testing.T, format, text string) {
 		checkMarkdown(t, text)
 	}
 }
+
+func (c *Checker) checkJSON(t *testing.T, format, text string) {
+	t.Helper()
+	v, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+	if err != nil {
+		t.Errorf("%s: %v", format, err)
+		return
+	}
+	if err := c.schemas[format].Validate(v); err != nil {
+		t.Errorf("%s: %v", format, err)
+	}
+	if format == "sarif" {
+		checkSARIF(t, text)
+	}
+}
+
+// checkSARIF looks for what code scanning needs and the schema leaves open.
+func checkSARIF(t *testing.T, text string) {
+	t.Helper()
+	var doc struct {
+		Runs []struct {
+			Tool struct {
+				Driver struct{ Rules []struct{ ID string } }
+			}
+			Artifacts []struct{}
+			Results   []struct {
+				RuleID        string
+				RuleIndex     int
+				BaselineState string
+				Locations     []struct {
+					PhysicalLocation struct {
+						ArtifactLocation struct{ Index int }
+						Region           struct{ StartLine int }
+					}
+					LogicalLocations []struct{ FullyQualifiedName string }
+				}
+				PartialFingerprints map[string]string
+			}
+		}
+	}
+	if err := json.Unmarshal([]byte(text), &doc); err != nil {
+		t.Errorf("sarif: %v", err)
+		return
+	}
+	for _, run := range doc.Runs {
+		for _, r := range run.Results {
+			switch {
+			case r.PartialFingerprints["connlint/v1"] == "":
+				t.Errorf("sarif: %s has no fingerprint of ours", r.RuleID)
+			case r.BaselineState == "absent":
+			case run.Tool.Driver.Rules[r.RuleIndex].ID != r.RuleID:
+				t.Errorf("sarif: %s is said to be rule %d, %s", r.RuleID, r.RuleIndex, run.Tool.Driver.Rules[r.RuleIndex].ID)
+			case len(r.Locations) != 1 || r.Locations[0].PhysicalLocation.Region.StartLine < 1:
+				t.Errorf("sarif: %s has no line", r.RuleID)
+			case r.Locations[0].PhysicalLocation.ArtifactLocation.Index >= len(run.Artifacts):
+				t.Errorf("sarif: %s is in a file that is not listed", r.RuleID)
+			case len(r.Locations[0].LogicalLocations) == 0 && !strings.HasPrefix(r.RuleID, "CAP"):
+				t.Errorf("sarif: %s names no server", r.RuleID)
+			}
+		}
+	}
+}
+
+var conciseLine = regexp.MustCompile(`^.+: (error|warning|info) [A-Z]{2,3}[0-9]{3} [a-z0-9-]+: .+\n$`)
 
 var workflowCommand = regexp.MustCompile(`^::(error|warning|notice) (file=[^,:]+,)?(line=[1-9][0-9]*,)?title=[^,:]+::.+$`)
 
