@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"testing"
 	"testing/iotest"
 
@@ -64,31 +66,66 @@ func FuzzPcapng(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) { check(t, b) })
 }
 
-// FuzzCompressed feeds streams as they are, and what they hold put into each
-// compression and cut short.
-func FuzzCompressed(f *testing.F) {
+// FuzzDecompress feeds compressed streams, whole and broken. However the file
+// comes in, the packets and the error are the same; the error says where; and
+// what is read is in proportion to the file.
+func FuzzDecompress(f *testing.F) {
 	small := manyPackets(3)
+	skip := newBuild(little).put(uint32(0x184d2a53), 5, make([]byte, 5)).b
 	for _, c := range compressions {
 		b := pack(f, c, small)
-		f.Add(b, uint16(len(b)-2))
+		f.Add(b)
+		f.Add(b[:len(b)-3])
+		f.Add(slices.Concat(b, b))
+		f.Add(slices.Concat(pack(f, c, nil), b))
+		f.Add(pack(f, c, b))
+		f.Add(slices.Concat(skip, b, skip))
+		f.Add(slices.Concat(b, []byte("garbage")))
+		f.Add(pack(f, c, []byte("text")))
 	}
-	f.Add(small, uint16(20))
-	f.Fuzz(func(t *testing.T, b []byte, n uint16) {
-		if compressionOf(b) != plain {
-			src, err := NewReader(bytes.NewReader(b), "x", -1, Options{})
+	f.Add(rle((20-10)<<3, small, 30))
+	seed(f, func(b []byte) bool { return compressionOf(b) != plain })
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if compressionOf(b) == plain {
+			return
+		}
+		const enough = 20_000 // packets
+		read := func(r io.Reader) (n int, size int64, info capture.Info, err error) {
+			src, err := NewReader(r, "x", -1, Options{Pool: capture.NewBlockPool(4096, 2)})
 			if err != nil {
-				return
+				return 0, 0, info, err
 			}
 			defer src.Close()
 			var p capture.Packet
-			for i := 0; err == nil && i < 1e5; i++ {
-				err = src.Next(&p)
+			for err = src.Next(&p); err == nil && n < enough; err = src.Next(&p) {
+				n++
+				size += int64(len(p.Data))
 			}
-			if err != nil && err != io.EOF {
-				checkReadError(t, err)
-			}
-			return
+			return n, size, src.Info(), err
 		}
+		n, size, info, err := read(bytes.NewReader(b))
+		n2, size2, info2, err2 := read(iotest.OneByteReader(bytes.NewReader(b)))
+		if n != n2 || size != size2 || info.Format != info2.Format || fmt.Sprint(err) != fmt.Sprint(err2) {
+			t.Errorf("%d packets, %d bytes, %q, %v; byte by byte %d, %d, %q, %v", n, size, info.Format, err, n2, size2, info2.Format, err2)
+		}
+		if info.Bytes > uint64(len(b)) {
+			t.Errorf("%d bytes read of %d", info.Bytes, len(b))
+		}
+		if err != nil && err != io.EOF {
+			if e := checkReadError(t, err); e != nil && strings.HasPrefix(info.Format, "pcap+") && e.Frame != uint64(n) {
+				t.Errorf("%d packets, then %+v", n, e)
+			}
+		}
+	})
+}
+
+// FuzzCompressed puts captures into each compression and cuts them short.
+func FuzzCompressed(f *testing.F) {
+	small := manyPackets(3)
+	for _, n := range []uint16{0, 20, 60, 1 << 15} {
+		f.Add(small, n)
+	}
+	f.Fuzz(func(t *testing.T, b []byte, n uint16) {
 		if pcapMagic(b).variant == "" {
 			return
 		}
