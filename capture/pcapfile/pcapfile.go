@@ -99,10 +99,15 @@ func regularSize(f *os.File) (int64, error) {
 }
 
 func openError(path string, err error) error {
+	return &capture.ReadError{File: path, Offset: -1, Reason: "cannot open", Err: withoutPath(err)}
+}
+
+// withoutPath returns what err says of a path that stands before it already.
+func withoutPath(err error) error {
 	if pe, ok := errors.AsType[*fs.PathError](err); ok {
-		err = pe.Err // the path stands before it already
+		return pe.Err
 	}
-	return &capture.ReadError{File: path, Offset: -1, Reason: "cannot open", Err: err}
+	return err
 }
 
 // headSize is how much of a stream is looked at to tell what it is that is no
@@ -303,9 +308,9 @@ func (f *file) broken(start int64, err error) error {
 	e := &capture.ReadError{Offset: start, Err: err}
 	switch {
 	case f.stored.err != nil:
-		e.Reason, e.Err = "cannot read", f.stored.err
+		e.Reason, e.Err = "cannot read", withoutPath(f.stored.err)
 	case f.compression == plain:
-		e.Reason = "cannot read"
+		e.Reason, e.Err = "cannot read", withoutPath(err)
 	case errors.Is(err, errExpands):
 		e.Reason, e.Err = fmt.Sprintf("the %v data expand to more than %d times their size: the rest is left out", f.compression, maxExpansion), nil
 	case errors.Is(err, io.ErrUnexpectedEOF):

@@ -59,8 +59,12 @@ type app struct {
 // complain writes err to standard error, joined errors on a line each.
 func (a *app) complain(err error) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		said := ""
 		for _, e := range joined.Unwrap() {
-			a.complain(e)
+			if text := e.Error(); text != said { // two reports may go to one place
+				a.complain(e)
+				said = text
+			}
 		}
 		return
 	}

@@ -85,7 +85,7 @@ func (a *app) options(files []string) (opts pcapfile.Options, piped bool) {
 			continue
 		}
 		if st, err := in.Stat(); err == nil && !st.Mode().IsRegular() {
-			opts.Stdin, piped = newPump(in, a.signals.ctx), true
+			opts.Stdin, piped = newPump(a.signals.ctx, in), true
 		}
 	}
 	return opts, piped
@@ -148,7 +148,7 @@ type chunk struct {
 // patienceWithWriters is how long they may take to end.
 const patienceWithWriters = time.Second
 
-func newPump(r io.Reader, ctx context.Context) *pump {
+func newPump(ctx context.Context, r io.Reader) *pump {
 	p := &pump{chunks: make(chan chunk), free: make(chan []byte, 2), ctx: ctx}
 	for range 2 {
 		p.free <- make([]byte, 256<<10)

@@ -27,10 +27,27 @@ var update = flag.Bool("update", false, "rewrite the expected output in the scri
 const repository = "../../../.."
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
+	testscript.Main(inScratch{m}, map[string]func(){
 		"connlint":          func() { os.Exit(Main(os.Args[1:], System())) },
 		"connlint-measured": func() { os.Exit(measured()) },
 	})
+}
+
+// inScratch runs the tests with a directory for what they share.
+type inScratch struct{ *testing.M }
+
+const scratch = "CONNLINT_TEST_SCRATCH"
+
+func (m inScratch) Run() int {
+	dir, err := os.MkdirTemp("", "connlint-test")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	if err := os.Setenv(scratch, dir); err != nil {
+		panic(err)
+	}
+	return m.M.Run()
 }
 
 // The sessions in testdata/cli run the command as a user does. Beside the
