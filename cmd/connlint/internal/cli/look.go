@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime/debug"
 	"sync"
 
@@ -59,6 +60,11 @@ func (j *job) look(paths []string) error {
 	j.opts.Monitor, j.opts.Progress = feed.Monitor, nil
 	feed.Options = j.opts
 
+	if os.Getenv("GOGC") == "" {
+		// Pictures are garbage ten times a second. The heap is not to grow to
+		// twice the tables for them.
+		debug.SetGCPercent(40)
+	}
 	r := j.newReport()
 	var reading sync.WaitGroup
 	reading.Go(func() {

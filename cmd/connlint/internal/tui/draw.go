@@ -232,7 +232,7 @@ func (c canvas) table(m *Model) {
 		return
 	}
 	for i := t.top; i < min(t.top+page, len(t.rows)); i++ {
-		y, r := rowsAt+i-t.top, &t.rows[i]
+		y, r := rowsAt+i-t.top, t.rows[i]
 		if i == t.sel {
 			c.text(0, y, m.Width, style{attr: "r"}, strings.Repeat(" ", m.Width))
 		}

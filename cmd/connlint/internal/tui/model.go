@@ -63,11 +63,11 @@ type Stats struct {
 
 // table is the state of one table.
 type table struct {
-	rows    []row
+	rows    []*row
 	stale   bool // rows are not the latest snapshot's: the table is not shown
 	total   int  // before the filter
 	sel     int
-	key     string // of the row selected: it stays so when rows move
+	key     key // of the row selected: it stays so when rows move
 	top     int
 	sort    int
 	reverse bool
@@ -239,20 +239,25 @@ func (m *Model) fresh() {
 func (m *Model) rebuild(v view) {
 	t := &m.tables[v]
 	t.stale, t.total = false, m.total(v)
-	all := m.rows(v)
-	if f := parseFilter(t.filter); len(f) > 0 {
-		all = slices.DeleteFunc(all, func(r row) bool { return !f.match(&r) })
+	list := m.rows(v)
+	all := make([]*row, 0, len(list))
+	f := parseFilter(t.filter)
+	for i := range list {
+		if len(f) == 0 || f.match(&list[i]) {
+			all = append(all, &list[i])
+		}
 	}
 	by := sorts(v)[t.sort].less
-	slices.SortStableFunc(all, func(a, b row) int {
-		if t.reverse {
-			return by(&b, &a)
-		}
-		return by(&a, &b)
-	})
+	if t.reverse {
+		up := by
+		by = func(a, b *row) int { return up(b, a) }
+	}
+	slices.SortStableFunc(all, by)
 	t.rows = all
-	if i := slices.IndexFunc(all, func(r row) bool { return r.key == t.key }); i >= 0 && t.key != "" {
-		t.sel = i
+	if t.key != (key{}) {
+		if i := slices.IndexFunc(all, func(r *row) bool { return r.key == t.key }); i >= 0 {
+			t.sel = i
+		}
 	}
 	t.sel = max(min(t.sel, len(all)-1), 0)
 	m.follow()
@@ -276,7 +281,7 @@ func (m *Model) chosen() *row {
 	if t.sel >= len(t.rows) {
 		return nil
 	}
-	return &t.rows[t.sel]
+	return t.rows[t.sel]
 }
 
 func (m *Model) move(to int) {
@@ -395,7 +400,7 @@ func (m *Model) sortBy(n int, reverse bool) {
 	t := &m.tables[m.View]
 	t.sort, t.reverse = n, reverse
 	// The eye is on the top of the new order.
-	t.sel, t.key, t.top = 0, "", 0
+	t.sel, t.key, t.top = 0, key{}, 0
 	m.rebuild(m.View)
 }
 
@@ -458,7 +463,7 @@ func (m Model) open() (Model, Cmd) {
 	case r.rule != nil:
 		m.ByRule = false
 		m.tables[findings].filter = r.rule.Code
-		m.tables[findings].sel, m.tables[findings].key = 0, ""
+		m.tables[findings].sel, m.tables[findings].key = 0, key{}
 		m.rebuild(findings)
 	case r.pair != nil:
 		m.list(r.pair.Client, r.pair.Server)
@@ -475,7 +480,7 @@ func (m *Model) list(client netip.Addr, server netip.AddrPort) {
 	if client.IsValid() {
 		t.filter += " " + client.String()
 	}
-	t.sel, t.key = 0, ""
+	t.sel, t.key = 0, key{}
 	m.show(connections)
 	m.rebuild(connections)
 }

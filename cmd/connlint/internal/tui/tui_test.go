@@ -56,7 +56,7 @@ func options() runner.Options {
 }
 
 // feed returns what a run over a script hands to the screen, once it is over.
-func feed(t *testing.T, text string) *Feed {
+func feed(t testing.TB, text string) *Feed {
 	t.Helper()
 	s, err := script.Parse("traffic.pkt", text)
 	if err != nil {
@@ -75,16 +75,16 @@ func feed(t *testing.T, text string) *Feed {
 
 // user is somebody before a screen.
 type user struct {
-	*testing.T
+	testing.TB
 	feed   *Feed
 	model  Model
 	screen tcell.SimulationScreen
 	cmds   []Cmd
 }
 
-func sit(t *testing.T, f *Feed, width, height int) *user {
+func sit(t testing.TB, f *Feed, width, height int) *user {
 	t.Helper()
-	u := &user{T: t, feed: f, model: NewModel(f.Title, f.Live, f.Color), screen: tcell.NewSimulationScreen("UTF-8")}
+	u := &user{TB: t, feed: f, model: NewModel(f.Title, f.Live, f.Color), screen: tcell.NewSimulationScreen("UTF-8")}
 	if err := u.screen.Init(); err != nil {
 		t.Fatal(err)
 	}
@@ -489,7 +489,7 @@ func TestRecordings(t *testing.T) {
 		if conns != snap.Total.Conns || requests != snap.Total.Requests {
 			t.Errorf("%s: the pairs have %d connections and %d requests, all have %d and %d", file, conns, requests, snap.Total.Conns, snap.Total.Requests)
 		}
-		u := &user{T: t, feed: f, model: NewModel(f.Title, false, true)}
+		u := &user{TB: t, feed: f, model: NewModel(f.Title, false, true)}
 		u.do(ResizeMsg{80, 24})
 		u.do(SnapMsg{snap, Stats{Size: -1}})
 		if n := len(u.model.tables[findings].rows); n != len(res.Findings) {
@@ -552,7 +552,7 @@ func TestREADME(t *testing.T) {
 	if err := src.Close(); err != nil {
 		t.Fatal(err)
 	}
-	u := &user{T: t, feed: f, model: NewModel(path, false, false), screen: tcell.NewSimulationScreen("UTF-8")}
+	u := &user{TB: t, feed: f, model: NewModel(path, false, false), screen: tcell.NewSimulationScreen("UTF-8")}
 	if err := u.screen.Init(); err != nil {
 		t.Fatal(err)
 	}

@@ -16,13 +16,22 @@ import (
 
 // row is a row of a table: one of the fields is set.
 type row struct {
-	key     string
+	key     key
 	finding *runner.Finding
 	rule    *rules.Rule       // findings by rule
 	of      []*runner.Finding // those of the rule
 	sum     sums
 	pair    *runner.PairRow
 	conn    *runner.ConnRow
+}
+
+// key tells a row from the others of its table, from one snapshot to the next.
+type key struct {
+	rule   *rules.Rule
+	print  string // a finding's fingerprint
+	client netip.Addr
+	server netip.AddrPort
+	conn   uint64
 }
 
 // sums are what findings are sorted by.
@@ -61,8 +70,9 @@ func (m *Model) rows(v view) []row {
 		if m.ByRule {
 			return byRule(list)
 		}
+		out = make([]row, 0, len(list))
 		for _, f := range list {
-			out = append(out, row{key: f.Rule.Code + f.Fingerprint, finding: f,
+			out = append(out, row{key: key{rule: f.Rule, print: f.Fingerprint}, finding: f,
 				sum: sums{f.Severity, f.Cost, int64(f.Occurrences), int64(f.Connections), line0(f)}})
 		}
 	case servers:
@@ -70,14 +80,16 @@ func (m *Model) rows(v view) []row {
 		if m.ByServer {
 			list = byServer(list)
 		}
+		out = make([]row, 0, len(list))
 		for i := range list {
 			p := &list[i]
-			out = append(out, row{key: p.Server.String() + " " + p.Client.String(), pair: p})
+			out = append(out, row{key: key{client: p.Client, server: p.Server}, pair: p})
 		}
 	case connections:
+		out = make([]row, 0, len(m.Snap.Conns))
 		for i := range m.Snap.Conns {
 			c := &m.Snap.Conns[i]
-			out = append(out, row{key: fmt.Sprint(c.ID), conn: c})
+			out = append(out, row{key: key{conn: c.ID}, conn: c})
 		}
 	}
 	return out
@@ -147,7 +159,7 @@ func byRule(list []*runner.Finding) []row {
 		if !ok {
 			i = len(out)
 			at[f.Rule] = i
-			out = append(out, row{key: f.Rule.Code, rule: f.Rule, sum: sums{line: line0(f)}})
+			out = append(out, row{key: key{rule: f.Rule}, rule: f.Rule, sum: sums{line: line0(f)}})
 		}
 		r := &out[i]
 		r.of = append(r.of, f)
