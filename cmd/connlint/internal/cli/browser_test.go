@@ -1,14 +1,20 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"maps"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +22,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	cdpnetwork "github.com/chromedp/cdproto/network"
+	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 )
@@ -274,6 +281,87 @@ func TestReportInBrowser(t *testing.T) {
 			t.Errorf("of an exception and a breach of policy only this is noticed: %q", b.complaints)
 		}
 	})
+}
+
+// The picture in the README is that of a recording's report. With -update it is
+// taken anew.
+func TestReadmeShowsTheReport(t *testing.T) {
+	const (
+		picture = "docs/report.png"
+		capture = "reuse-requests-200ms-tls-without.pcap"
+		wide    = 1000
+	)
+	root := filepath.Join("..", "..", "..", "..")
+	if *update {
+		b := newBrowser(t)
+		file := filepath.Join(t.TempDir(), "report.html")
+		s, _, errs := streams(nil)
+		if status := Main([]string{"report", "--isolated", "-o", file, filepath.Join(recorded, capture)}, s); status != exitClean {
+			t.Fatalf("status %d, %s", status, errs)
+		}
+		b.view(t, wide, "light")
+		b.open(t, file)
+		high := ask[float64](t, b, `document.querySelector(".timeline").closest("figure").getBoundingClientRect().bottom + 10`)
+		beyond := true
+		shot, err := chromedp.Call(b.ctx, cdppage.CaptureScreenshot, cdppage.CaptureScreenshotParams{CaptureBeyondViewport: &beyond,
+			Clip: &cdppage.Viewport{Width: wide, Height: high, Scale: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		small, err := fewColours(shot.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(root, picture), small, 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(filepath.Join(root, picture))
+	if err != nil {
+		t.Fatal(err)
+	}
+	size, err := png.DecodeConfig(bytes.NewReader(have))
+	if err != nil || size.Width != wide || len(have) > 150<<10 {
+		t.Errorf("%s: %d bytes, %d pixels wide, %v", picture, len(have), size.Width, err)
+	}
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"](" + picture + ")", "connlint report testdata/recorded/" + capture} {
+		if !strings.Contains(string(readme), want) {
+			t.Errorf("README.md lacks %q", want)
+		}
+	}
+}
+
+// fewColours writes a PNG again with its 64 most frequent colours.
+func fewColours(data []byte) ([]byte, error) {
+	in, err := png.Decode(bytes.NewReader(data))
+	if err != nil {
+		return nil, err
+	}
+	counts := map[color.Color]int{}
+	area := in.Bounds()
+	for y := area.Min.Y; y < area.Max.Y; y++ {
+		for x := area.Min.X; x < area.Max.X; x++ {
+			counts[in.At(x, y)]++
+		}
+	}
+	frequent := slices.SortedFunc(maps.Keys(counts), func(a, b color.Color) int { return counts[b] - counts[a] })
+	out := image.NewPaletted(area, color.Palette(frequent[:min(len(frequent), 64)]))
+	nearest := map[color.Color]uint8{}
+	for c := range counts {
+		nearest[c] = uint8(out.Palette.Index(c))
+	}
+	for y := area.Min.Y; y < area.Max.Y; y++ {
+		for x := area.Min.X; x < area.Max.X; x++ {
+			out.SetColorIndex(x, y, nearest[in.At(x, y)])
+		}
+	}
+	var b bytes.Buffer
+	err = (&png.Encoder{CompressionLevel: png.BestCompression}).Encode(&b, out)
+	return b.Bytes(), err
 }
 
 // writeChurn writes a capture of n connections to a few servers, a request

@@ -51,9 +51,9 @@ func gain(s *reuse.Stats) *bars {
 	}
 }
 
-// histogram shows how many connections carried how many requests, nil without
+// histogram shows how many connections carried how many of what, nil without
 // one that has ended.
-func histogram(r *reuse.Record) *bars {
+func histogram(r *reuse.Record, what string) *bars {
 	var bins [12]int64 // 0, 1, 2-3, 4-7, ...
 	total := int64(0)
 	for i := range r.Links.Entries {
@@ -73,7 +73,7 @@ func histogram(r *reuse.Record) *bars {
 	for bins[last] == 0 {
 		last--
 	}
-	b := &bars{Of: "requests", Caption: "How many connections carried how many requests: the more in the lower rows, the more reuse."}
+	b := &bars{Of: strings.ToUpper(what[:1]) + what[1:] + "s per connection", Caption: "How many connections carried how many " + what + "s: the more in the lower rows, the more reuse."}
 	if r.Links.Full {
 		b.Caption += fmt.Sprintf(" Of the first %s.", report.Count(total, "connection"))
 	}
@@ -82,26 +82,24 @@ func histogram(r *reuse.Record) *bars {
 		if k == 0 && bins[0] == 0 {
 			continue
 		}
-		b.Rows = append(b.Rows, barRow{spelled(k, len(bins)-1), report.Count(bins[k], "connection"), "busy", of(bins[k], most)})
+		b.Rows = append(b.Rows, barRow{spelled(k, len(bins)-1, what), report.Count(bins[k], "connection"), "busy", of(bins[k], most)})
 	}
 	return b
 }
 
 // spelled names a bin of powers of two.
-func spelled(k, last int) string {
+func spelled(k, last int, what string) string {
 	low, high := 0, 0
 	if k > 0 {
 		low, high = 1<<(k-1), 1<<k-1
 	}
 	switch {
 	case k == last:
-		return rules.Count(int64(low)) + " and more"
-	case high == 1:
-		return "1 request"
+		return rules.Count(int64(low)) + " and more " + what + "s"
 	case low == high:
-		return fmt.Sprint(low, " requests")
+		return report.Count(low, what)
 	}
-	return rules.Count(int64(low)) + "–" + rules.Count(int64(high)) + " requests"
+	return rules.Count(int64(low)) + "–" + rules.Count(int64(high)) + " " + what + "s"
 }
 
 // series is how many connections were open, idle and in TIME_WAIT.

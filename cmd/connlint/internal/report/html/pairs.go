@@ -64,12 +64,17 @@ func (p *page) pairs(r *Report, usage [][]reuse.Stats, figures int) {
 	}
 }
 
+// uses names what the pair's connections carry.
+func uses(s *reuse.Stats) string {
+	if s.TLS {
+		return "exchange" // of encrypted data
+	}
+	return "request"
+}
+
 // says tells a pair's figures in words.
 func says(s *reuse.Stats) []string {
-	what := "request"
-	if s.TLS {
-		what = "exchange" // of encrypted data
-	}
+	what := uses(s)
 	text := fmt.Sprintf("%s for %s", report.Count(s.Connections, "connection"), report.Count(s.Transactions, what))
 	var spent []string
 	for _, x := range []struct {
@@ -105,8 +110,8 @@ func (p *pair) draw(c *runner.Result, rows []runner.PairRow, s *reuse.Stats, por
 	stalls := rules.ValuesOf[*rules.StallFact, reuse.Pair, Marks](c.Groups[stallGroup])[s.Pair]
 	races := rules.ValuesOf[*rules.UsageFact, reuse.Pair, Marks](c.Groups[raceGroup])[s.Pair]
 	p.Gain = gain(s)
-	p.Histogram = histogram(&record)
-	p.Timeline = drawTimeline(&record, append(slices.Clone(stalls.List), races.List...), c)
+	p.Histogram = histogram(&record, uses(s))
+	p.Timeline = drawTimeline(&record, append(slices.Clone(stalls.List), races.List...), c, uses(s))
 	for i := range rows {
 		if rows[i].Client == s.Client && rows[i].Server == s.Server {
 			p.Series = overTime(&rows[i].Series, ports)

@@ -45,9 +45,9 @@ type timelineMark struct {
 	Race     bool
 }
 
-// drawTimeline draws some connections of r: those around the first with a
-// mark or finding.
-func drawTimeline(r *reuse.Record, marks []Mark, c *runner.Result) *timeline {
+// drawTimeline draws some connections of r, which carry what: those around the
+// first with a mark or finding.
+func drawTimeline(r *reuse.Record, marks []Mark, c *runner.Result, what string) *timeline {
 	var all []accum.Entry[reuse.Link]
 	for _, e := range r.Links.Entries {
 		if e.Value.Opened != 0 {
@@ -66,7 +66,7 @@ func drawTimeline(r *reuse.Record, marks []Mark, c *runner.Result) *timeline {
 	d.mark(marks)
 	t := &d.timeline
 	for i := range rows {
-		d.row(i)
+		d.row(i, what)
 	}
 	span := d.last - d.first
 	t.Quarter, t.Half, t.Three, t.Full = report.Duration(span/4), report.Duration(span/2), report.Duration(span*3/4), report.Duration(span)
@@ -174,7 +174,7 @@ func (d *drawing) mark(marks []Mark) {
 	}
 }
 
-func (d *drawing) row(i int) {
+func (d *drawing) row(i int, what string) {
 	const least = 0.25 // percent that can be seen
 	l := &d.links[i].Value
 	wide := func(from, to int64) string { return share(max(least, 100*(d.x(to)-d.x(from)))) }
@@ -202,7 +202,7 @@ func (d *drawing) row(i int) {
 		fmt.Fprintf(&b, "M%d 3h%dv10h-%dz", run.from, run.to-run.from, run.to-run.from)
 	}
 	out.Busy = b.String()
-	out.Note = report.Count(l.N, "request") + ", " + [...]string{reuse.StillOpen: "left open", reuse.ByClient: "client closed",
+	out.Note = report.Count(l.N, what) + ", " + [...]string{reuse.StillOpen: "left open", reuse.ByClient: "client closed",
 		reuse.ByServer: "server closed", reuse.ByReset: "reset"}[l.By]
 	out.Read = list(parts)
 	d.Rows = append(d.Rows, out)
