@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"slices"
 	"sync/atomic"
@@ -41,6 +42,7 @@ type Source struct {
 	told     bool // Next said that it is idle
 	stop     atomic.Bool
 	draining bool
+	broken   error // what ended the capture, once what was captured is lent
 	err      error
 }
 
@@ -315,7 +317,7 @@ func (s *Source) status() *uint32 {
 // wait waits for a block. Once stopped it returns io.EOF when no more come.
 func (s *Source) wait() error {
 	timeout := idleWait
-	if s.stop.Load() && !s.draining {
+	if !s.draining && s.stop.Load() {
 		// Nothing more gets in; what is in an open block comes when its time
 		// is over.
 		if err := s.setFilter([]bpf.RawInstruction{{Op: unix.BPF_RET | unix.BPF_K}}); err != nil {
@@ -341,11 +343,30 @@ func (s *Source) wait() error {
 		if code == 0 {
 			return nil
 		}
-		return &capture.ReadError{File: s.info.Name, Offset: -1, Frame: s.frame, Reason: "the interface is gone", Err: unix.Errno(code)}
+		// What is in an open block comes all the same.
+		s.broken, s.draining = s.ended(unix.Errno(code)), true
 	case s.draining && n == 0 && atomic.LoadUint32(s.status())&unix.TP_STATUS_USER == 0:
+		if s.broken != nil {
+			return s.broken
+		}
 		return io.EOF
 	}
 	return nil
+}
+
+// ended says how an interface stopped to capture.
+func (s *Source) ended(code unix.Errno) error {
+	e := &capture.ReadError{File: s.info.Name, Offset: -1, Frame: s.frame, Reason: "cannot capture any more", Err: code}
+	if code != unix.ENETDOWN {
+		return e
+	}
+	// One that is taken away goes down first.
+	time.Sleep(50 * time.Millisecond)
+	e.Reason = "the interface is gone"
+	if _, err := net.InterfaceByName(s.opts.Interfaces[0]); err == nil {
+		e.Reason = "the interface went down"
+	}
+	return e
 }
 
 // Layout of a packet in the ring: tpacket3_hdr, then sockaddr_ll.

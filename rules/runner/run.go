@@ -64,9 +64,12 @@ func Run(src capture.Source, opts Options) *Result {
 	if opts.Progress != nil {
 		so.Progress = func(i capture.Info) { opts.Progress(int64(i.Bytes), i.Size) }
 	}
-	if st != nil {
+	switch {
+	case st != nil:
 		so.Tick = func(i int, t *shard.Tick) { judges[i].tick(st, t) }
 		so.Clock = opts.Stream.Clock
+	case opts.Monitor != nil: // who looks on is not to wait for a batch to fill
+		so.Tick = func(int, *shard.Tick) {}
 	}
 	totals, err := shard.Run(src, workers, so)
 	var wg sync.WaitGroup

@@ -624,3 +624,24 @@ func TestRun(t *testing.T) {
 		t.Errorf("status %d: %s", status, errs)
 	}
 }
+
+// hold keeps a connection open for a time.
+func (n *network) hold(d time.Duration) {
+	n.inside(func() error {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		defer l.Close()
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			return err
+		}
+		other, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		time.Sleep(d)
+		return errors.Join(c.Close(), other.Close())
+	})
+}

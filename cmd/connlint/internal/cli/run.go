@@ -184,6 +184,7 @@ func (c *child) start() error {
 	if !c.tty {
 		ownGroup(c.cmd)
 	}
+	adopt()
 	err := c.cmd.Start()
 	if err != nil {
 		signal.Stop(c.signals)
@@ -201,10 +202,12 @@ func (c *child) wait() int {
 		select {
 		case err := <-done:
 			signal.Stop(c.signals)
-			if late != nil && !c.tty {
-				// What it left behind was told too, and may not have listened: a
-				// shell's background commands ignore an interrupt.
-				signalGroup(c.cmd, syscall.SIGTERM)
+			if late != nil {
+				// What it left behind was told too, and may not have listened.
+				if !c.tty {
+					signalGroup(c.cmd, syscall.SIGTERM)
+				}
+				endLeft()
 			}
 			return c.status(err)
 		case sig := <-c.signals:
