@@ -235,8 +235,8 @@ func (tr *traffic) send(name string, mbit int, d time.Duration, whole bool) (sen
 	}
 }
 
-// process is the command in a process of its own.
-type process struct {
+// spawned is the command in a process of its own.
+type spawned struct {
 	t    *testing.T
 	cmd  *exec.Cmd
 	out  safe
@@ -245,13 +245,13 @@ type process struct {
 }
 
 // spawn starts the command in the namespace, and waits until it captures.
-func (n *network) spawn(set func(*exec.Cmd), args ...string) *process {
+func (n *network) spawn(set func(*exec.Cmd), args ...string) *spawned {
 	n.t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	p := &process{t: n.t, cmd: exec.Command(self), done: make(chan error, 1)}
+	p := &spawned{t: n.t, cmd: exec.Command(self), done: make(chan error, 1)}
 	p.cmd.Args = append([]string{"connlint"}, args...) // which makes this program the command
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.errs
 	p.cmd.Env = os.Environ()
@@ -267,12 +267,12 @@ func (n *network) spawn(set func(*exec.Cmd), args ...string) *process {
 }
 
 // captures waits until the process says that it captures.
-func (p *process) captures() {
+func (p *spawned) captures() {
 	p.t.Helper()
 	p.until("capturing", func() bool { return strings.Contains(p.errs.String(), "capturing on") })
 }
 
-func (p *process) until(what string, ok func() bool) {
+func (p *spawned) until(what string, ok func() bool) {
 	p.t.Helper()
 	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) || p.cmd.ProcessState != nil {
@@ -282,7 +282,7 @@ func (p *process) until(what string, ok func() bool) {
 }
 
 // wait waits for the process to end and returns its exit status.
-func (p *process) wait() int {
+func (p *spawned) wait() int {
 	p.t.Helper()
 	select {
 	case <-p.done:
@@ -296,7 +296,7 @@ func (p *process) wait() int {
 // pin binds a process to a processor, and makes it use no more than one.
 func pin(c *exec.Cmd) { c.Env = append(c.Env, "GOMAXPROCS=1") }
 
-func (p *process) pinned() {
+func (p *spawned) pinned() {
 	cpu := unix.CPUSet{}
 	cpu.Set(commandCPU)
 	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", p.cmd.Process.Pid))
@@ -309,7 +309,7 @@ func (p *process) pinned() {
 
 // resident returns the memory of the process's own, in bytes, without what it
 // shares with the kernel, which is the ring.
-func (p *process) resident() int64 {
+func (p *spawned) resident() int64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0
@@ -324,7 +324,7 @@ func (p *process) resident() int64 {
 }
 
 // samples are sizes of the process at equal intervals.
-func (p *process) samples(every time.Duration, stop <-chan struct{}) []int64 {
+func (p *spawned) samples(every time.Duration, stop <-chan struct{}) []int64 {
 	var list []int64
 	for {
 		select {
@@ -395,7 +395,7 @@ func TestLiveLoad(t *testing.T) {
 			n.t = t
 			out := filepath.Join(t.TempDir(), "report.json")
 			args := []string{"live", "-i", "a", "--isolated", "--fail-on", "never", "--window", "5s", "--output", "json:" + out}
-			var p *process
+			var p *spawned
 			if screen {
 				tty := newTerminal(t, 50, 200)
 				p = n.spawn(func(c *exec.Cmd) { pin(c); tty.attach(c) }, args...)
@@ -500,7 +500,7 @@ func TestLiveDrops(t *testing.T) {
 }
 
 // cpu returns the processor time that the process has taken.
-func (p *process) cpu() time.Duration {
+func (p *spawned) cpu() time.Duration {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
 	_, rest, _ := bytes.Cut(b, []byte(") "))
 	f := strings.Fields(string(rest))
