@@ -35,7 +35,9 @@ func TestLaws(t *testing.T) {
 		if rapid.Bool().Draw(t, "proxy") {
 			s.ReqBits |= http1.HasProxyConnection
 		}
+		s.HeadHash = rapid.Uint64Range(0, 2).Draw(t, "head")
 		return s
 	})
+	rulestest.Laws(t, hopbyhop.BlindRelays{Correlate: hopbyhop.Correlate{Keys: 4, PerKey: 3, Hosts: 1, Verbatim: true}}, sightings)
 	rulestest.Laws(t, hopbyhop.Correlate{Keys: 4, PerKey: 3, Hosts: 4, Alone: 3}, sightings)
 }

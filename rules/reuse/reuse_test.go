@@ -90,6 +90,7 @@ func conns() *rapid.Generator[*lifecycle.Conn] {
 
 func TestLaws(t *testing.T) {
 	rulestest.Laws(t, parallelism{}, conns())
+	rulestest.Laws(t, leaking{}, conns())
 	rulestest.Laws(t, idling{After: 10, Probe: 5}, conns())
 	rulestest.Laws(t, sleeping{After: 10}, conns())
 	rulestest.Laws(t, limiting{}, conns())
