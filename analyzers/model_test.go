@@ -111,9 +111,9 @@ func converse(t *rapid.T) string {
 			case status == 204:
 				r += "HTTP/1.1 204 X\r\n\r\n"
 			default:
-				text, close := framed(body, i == n && end == "< close")
+				text, closes := framed(body, i == n && end == "< close")
 				r += fmt.Sprintf("HTTP/1.1 %d X\r\n%s", status, text)
-				if !close && i == n && rapid.IntRange(0, 3).Draw(t, "cut") == 0 {
+				if !closes && i == n && rapid.IntRange(0, 3).Draw(t, "cut") == 0 {
 					r = r[:rapid.IntRange(0, len(r)).Draw(t, "at")]
 				}
 			}
@@ -289,8 +289,8 @@ func exchanges(t *rapid.T, text [2][]byte, ended bool) (list []string) {
 	}
 }
 
-// real follows the segments by the analyzers.
-func real(t *rapid.T, list []capture.Segment) (a account) {
+// followed follows the segments by the analyzers.
+func followed(t *rapid.T, list []capture.Segment) (a account) {
 	var rec lifecycle.Conn
 	conns := 0
 	tr := analyzers.NewTracker(analyzers.Facts{
@@ -343,10 +343,10 @@ func TestModel(t *testing.T) {
 		text := converse(t)
 		list := segments(t, text)
 		want := model(t, list)
-		if d := cmp.Diff(want, real(t, list)); d != "" {
+		if d := cmp.Diff(want, followed(t, list)); d != "" {
 			t.Fatalf("model and analyzers differ:\n%s\n%s", d, text)
 		}
-		if d := cmp.Diff(want, real(t, shuffled(t, list))); d != "" {
+		if d := cmp.Diff(want, followed(t, shuffled(t, list))); d != "" {
 			t.Fatalf("model and analyzers differ, segments out of order:\n%s\n%s", d, text)
 		}
 	})
