@@ -14,6 +14,7 @@ import (
 	"github.com/connlint/connlint/analyzers/lifecycle"
 	"github.com/connlint/connlint/capture"
 	"github.com/connlint/connlint/capture/wire"
+	"github.com/connlint/connlint/reassembly"
 )
 
 // MonitorOptions bound what a [Monitor] keeps and hands out.
@@ -158,7 +159,7 @@ type pair struct {
 
 type entry struct {
 	row        ConnRow
-	conn       *analyzers.Conn // nil once it is over
+	conn       *analyzers.Conn // nil once it is over, and while it is packed
 	next, prev int32           // -1 for none
 }
 
@@ -435,6 +436,35 @@ func (w *watch) closed(c *analyzers.Conn, r *lifecycle.Conn) {
 	}
 }
 
+// pack and unpack are the table's: a connection moves by them, and while it is
+// packed nothing about it changes.
+func (w *watch) pack(c *analyzers.Conn, p *reassembly.Packer) bool {
+	i, ok := w.index[c.ID]
+	if ok {
+		w.update(&w.recent[i])
+	}
+	packed := w.j.track.Pack(c, p)
+	if ok && packed {
+		w.recent[i].conn = nil
+	}
+	return packed
+}
+
+func (w *watch) unpack(c *analyzers.Conn, u *reassembly.Unpacker) {
+	w.j.track.Unpack(c, u)
+	if i, ok := w.index[c.ID]; ok {
+		w.recent[i].conn = c
+	}
+}
+
+// update describes a connection as it is now.
+func (w *watch) update(e *entry) {
+	if e.conn != nil {
+		w.describe(&e.row, w.j.track.Record(e.conn))
+		e.row.Outstanding = e.conn.State.HTTP.Outstanding()
+	}
+}
+
 func (w *watch) describe(row *ConnRow, r *lifecycle.Conn) {
 	row.ID, row.Client, row.Server, row.Protocol = r.ID, r.Client, r.Server, r.Protocol
 	row.Start, row.Last, row.Requests, row.Responses = r.Start, r.Last, r.Requests, r.Responses
@@ -645,12 +675,8 @@ func (m *Monitor) Snapshot() *Snapshot {
 // conns appends the rows of the connections used last.
 func (w *watch) conns(out []ConnRow) []ConnRow {
 	for i := range w.recent {
-		e := &w.recent[i]
-		if e.conn != nil {
-			w.describe(&e.row, w.j.track.Record(e.conn))
-			e.row.Outstanding = e.conn.State.HTTP.Outstanding()
-		}
-		out = append(out, e.row)
+		w.update(&w.recent[i])
+		out = append(out, w.recent[i].row)
 	}
 	return out
 }

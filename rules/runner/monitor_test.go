@@ -202,6 +202,66 @@ end
 	}
 }
 
+// TestMonitorAtRest looks at connections so many that those at rest are packed
+// away: before, while some are at work again, and after some were closed.
+func TestMonitorAtRest(t *testing.T) {
+	const get, ok = `P "GET / HTTP/1.1\r\nHost: shop\r\n\r\n"`, `P "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"`
+	text := `
+repeat 3000
+conn c{i} 10.0.0.1:{10000+i} > 10.0.0.9:80
+@0.{1000+i} c{i} handshake
++1us > ` + get + `
++1us < ` + ok + `
+end
+repeat 1000
+@2.{1000+i} c{i*3} > ` + get + `
+end
+repeat 1000
+@4.{1000+i} c{i*3+1} < close
+end
+repeat 1000
+@6.{1000+i} c{i*3} < ` + ok + `
+end
+`
+	m := runner.NewMonitor(runner.MonitorOptions{Conns: 3000, Pairs: 10})
+	check := func(when string, s *runner.Snapshot, waiting, closed bool) {
+		t.Helper()
+		if len(s.Conns) != 3000 {
+			t.Errorf("%s: %d connections", when, len(s.Conns))
+		}
+		for _, c := range s.Conns {
+			i := int(c.Client.Port()) - 10000
+			want := runner.ConnRow{Requests: 1, Responses: 1, Closed: closed && i%3 == 1 || s.Result != nil}
+			switch {
+			case i%3 == 0 && waiting:
+				want.Requests, want.Outstanding = 2, 1
+			case i%3 == 0 && s.Result != nil:
+				want.Requests, want.Responses = 2, 2
+			}
+			if c.Requests != want.Requests || c.Responses != want.Responses || c.Outstanding != want.Outstanding || c.Closed != want.Closed || !c.Established {
+				t.Fatalf("%s: connection %d is %+v, want %+v", when, i, c, want)
+			}
+		}
+	}
+	snaps := 0
+	for after, look := range map[uint64]func(){
+		3000 * 5:             func() { check("all idle", m.Snapshot(), false, false) },
+		3000*5 + 1000:        func() { check("some ask", m.Snapshot(), true, false) },
+		3000*5 + 1000 + 3000: func() { check("some closed", m.Snapshot(), true, true) },
+	} {
+		m = runner.NewMonitor(runner.MonitorOptions{Conns: 3000, Pairs: 10})
+		res := watched(t, text, m, 1, after, func() { snaps++; look() })
+		end := m.Snapshot()
+		check("at the end", end, false, true)
+		if res.TCPConnections != 3000 || res.Requests != 4000 || end.Total.Requests != 4000 || end.Total.Open != 2000 || end.Total.Idle != 2000 {
+			t.Errorf("at the end: %+v", end.Total)
+		}
+	}
+	if snaps != 3 {
+		t.Errorf("looked %d times in between, want 3", snaps)
+	}
+}
+
 func TestMonitorBounds(t *testing.T) {
 	m := runner.NewMonitor(runner.MonitorOptions{Conns: 20, Pairs: 5, Findings: 16, Live: true})
 	res := watched(t, loads["churn"], m, 2, 0, func() {})

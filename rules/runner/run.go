@@ -40,13 +40,17 @@ func Run(src capture.Source, opts Options) *Result {
 	for i := range judges {
 		j := newJudge(&opts, n)
 		j.table = reassembly.NewTable(j.track, bounds)
-		if opts.Monitor == nil { // that one refers to connections
-			j.table.PackAtRest(j.track.Pack, j.track.Unpack)
-		}
 		judges[i], workers[i] = j, j.table.Feed
 	}
 	if opts.Monitor != nil {
 		opts.Monitor.attach(judges)
+	}
+	for _, j := range judges {
+		if j.monitor != nil {
+			j.table.PackAtRest(j.monitor.pack, j.monitor.unpack)
+		} else {
+			j.table.PackAtRest(j.track.Pack, j.track.Unpack)
+		}
 	}
 	var st *stream
 	if opts.Stream != nil {
