@@ -16,6 +16,21 @@ func FuzzDecode(f *testing.F) {
 	for l := range LinkType(300) {
 		f.Add(uint32(l), unhex(ethV4+ip4+tcp), uint32(0))
 	}
+	files, err := filepath.Glob("../testdata/recorded/*.pcap")
+	if err != nil || len(files) == 0 {
+		f.Fatal("no recordings: ", err)
+	}
+	corpus, _ := filepath.Glob(corpusDir + "/*/*.pcap")
+	for i, path := range slices.Concat(files, corpus) {
+		if i%25 != 0 && i < len(files) {
+			continue
+		}
+		for k, p := range readCapture(f, path) {
+			if k%5 == 3 && k < 20 && len(p.Data) < 400 {
+				f.Add(uint32(p.Link), p.Data, uint32(p.OrigLen-len(p.Data)))
+			}
+		}
+	}
 	d := NewDecoder(DecoderOptions{})
 	n, segments := uint64(0), uint64(0)
 	f.Fuzz(func(t *testing.T, link uint32, b []byte, cut uint32) {

@@ -16,6 +16,7 @@ import (
 // much is lost and where segments end. However the segments are cut up, the
 // sink is told the same.
 func FuzzSession(f *testing.F) {
+	seedRecorded(f)
 	for _, sc := range scripts {
 		var b []byte
 		for _, o := range sc.ops {

@@ -416,6 +416,7 @@ func BenchmarkRecords(b *testing.B) {
 // what is said does not depend on the pieces, and that lost bytes do not make
 // the walker read beyond a record.
 func FuzzData(f *testing.F) {
+	seedRecorded(f)
 	f.Add([]byte("\x16\x03\x01\x00\x2f\x01\x00\x00\x2b\x03\x03"+string(make([]byte, 32))+"\x00\x00\x02\x13\x01\x01\x00\x00\x00"),
 		[]byte("\x16\x03\x03\x00\x2c\x02\x00\x00\x28\x03\x03"+string(make([]byte, 32))+"\x00\x13\x01\x00\x00\x00"), uint8(1), uint16(0))
 	f.Add([]byte("\x16\x03\x01\x00\x04\x01\x00\x40\x00\x17\x03\x03\x00\x00"), []byte("\x15\x03\x03\x00\x02\x01\x00"), uint8(3), uint16(9))
