@@ -25,7 +25,7 @@ const PatienceSegments = 64
 // order in time without an effect on either.
 const (
 	lingerTime = 2 * time.Second
-	tombTime   = 10 * time.Minute
+	tombTime   = 5 * time.Minute // more than two maximum segment lifetimes (RFC 9293 §3.4.2)
 	clockSlack = time.Second
 )
 
