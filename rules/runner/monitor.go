@@ -15,6 +15,7 @@ import (
 	"github.com/connlint/connlint/capture"
 	"github.com/connlint/connlint/capture/wire"
 	"github.com/connlint/connlint/reassembly"
+	"github.com/connlint/connlint/rules"
 )
 
 // MonitorOptions bound what a [Monitor] keeps and hands out.
@@ -623,8 +624,10 @@ func (m *Monitor) Snapshot() *Snapshot {
 	var all collection
 	pairs := map[pairKey]*PairRow{}
 	var target axis
+	var list []*rules.Rule
 	for _, w := range *shards {
 		w.mu.Lock()
+		list = w.j.opts.Rules
 		s.Now = max(s.Now, w.now)
 		s.Total.add(&w.total.row)
 		s.Uncounted += w.uncounted
@@ -650,8 +653,8 @@ func (m *Monitor) Snapshot() *Snapshot {
 	m.mu.Unlock()
 	if s.Result != nil {
 		s.Findings = s.Result.Findings
-	} else if len(*shards) > 0 {
-		s.Findings = all.list((*shards)[0].j.opts.Rules)
+	} else {
+		s.Findings = all.list(list)
 	}
 	slices.SortFunc(s.Conns, func(a, b ConnRow) int { return cmp.Or(cmp.Compare(b.Last, a.Last), cmp.Compare(b.ID, a.ID)) })
 
