@@ -118,7 +118,7 @@ const (
 
 // NewTable returns an empty table that reports to h.
 func NewTable[S any](h Handler[S], opts Options) *Table[S] {
-	opts.MaxConns = max(opts.MaxConns, 1)
+	opts.MaxConns, opts.MaxAwake = max(opts.MaxConns, 1), max(opts.MaxAwake, 1)
 	t := &Table[S]{h: h, opts: opts, nconns: 1}
 	t.slots = make([]slot, 1024)
 	t.mask = 1023
