@@ -90,11 +90,12 @@ type Table[S any] struct {
 	tombs                  tombRing
 	pieces                 piecePool
 
-	pack    func(*Conn[S], *Packer) bool // nil: nothing is packed
-	unpack  func(*Conn[S], *Unpacker)
-	packer  *Packer
-	store   store
-	resting uint32 // of the clock that looks for connections to pack
+	pack     func(*Conn[S], *Packer) bool // nil: nothing is packed
+	unpack   func(*Conn[S], *Unpacker)
+	packer   *Packer
+	unpacker Unpacker
+	store    store
+	resting  uint32 // of the clock that looks for connections to pack
 
 	key wire.Flow // of a packed connection
 
