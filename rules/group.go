@@ -13,7 +13,8 @@ import (
 // The zero A is the identity. Merge is associative and commutative, and
 // splitting the facts in any way gives the same Judge. A is bounded,
 // serializable by its exported fields, and holds no pointer to a connection.
-// An Aggregate is a struct whose exported fields are its settings.
+// An Aggregate is a struct whose exported fields are its settings; it can be
+// compared.
 type Aggregate[F any, K comparable, A any] interface {
 	Key(F) (K, bool) // false: not about this fact
 	Add(A, F) A      // may reuse its first argument

@@ -25,9 +25,9 @@ type Stats struct {
 	Causes                    map[string]int64 // connections, by why they were not used again
 }
 
-// Grouping returns the aggregate that [All] reads.
+// Grouping returns the aggregate that [All] reads, which is that of REU001.
 func Grouping() rules.Grouping {
-	return rules.GroupBy[*rules.UsageFact, Pair, Record](Usage{})
+	return rules.GroupBy[*rules.UsageFact, Pair, Record](perRequest{})
 }
 
 // All returns the stats of each pair in g, a filled [Grouping], those with the

@@ -31,6 +31,7 @@ type judge struct {
 
 	across []*found        // findings across connections
 	extra  []rules.Grouper // of Options.Groups
+	shared []bool          // of those, the ones that are a rule's
 
 	monitor *watch  // nil without Options.Monitor
 	out     *outbox // nil without Options.Stream
@@ -94,6 +95,7 @@ func newJudge(opts *Options, workers int) *judge {
 	for _, group := range opts.Groups {
 		j.extra = append(j.extra, group.New())
 	}
+	j.shared = make([]bool, len(j.extra))
 	j.group()
 	j.track = analyzers.NewTracker(j.facts(), j.trackerOptions(workers))
 	return j
@@ -102,7 +104,14 @@ func newJudge(opts *Options, workers int) *judge {
 // group begins the rules' aggregates anew.
 func (j *judge) group() {
 	j.views = make([]*view, 1+len(j.opts.Overrides))
-	j.views[0] = j.newView(j.opts.Config, func(_ int, g rules.Grouping) rules.Grouper { return g.New() })
+	j.views[0] = j.newView(j.opts.Config, func(_ int, g rules.Grouping) rules.Grouper {
+		own := g.New()
+		// A stream begins those of the rules anew now and then.
+		if k := slices.Index(j.opts.Groups, g); k >= 0 && j.opts.Stream == nil {
+			j.extra[k], j.shared[k] = own, true
+		}
+		return own
+	})
 	j.view = j.views[0]
 }
 
@@ -117,8 +126,10 @@ func (j *judge) newView(c *rules.Config, group func(int, rules.Grouping) rules.G
 			v.feeds(v.groupers[i])
 		}
 	}
-	for _, g := range j.extra {
-		v.feeds(g)
+	for k, g := range j.extra {
+		if !j.shared[k] {
+			v.feeds(g)
+		}
 	}
 	return v
 }
@@ -471,7 +482,9 @@ func (j *judge) merge(o *judge) {
 	}
 	maps.Copy(j.servers, o.servers)
 	for i, g := range j.extra {
-		g.Merge(o.extra[i])
+		if !j.shared[i] { // else it is merged below
+			g.Merge(o.extra[i])
+		}
 	}
 	for i, g := range j.views[0].groupers {
 		if g != nil {

@@ -32,7 +32,7 @@ type Options struct {
 	// ports; empty: recognised by content on any port.
 	HTTPPorts []uint16
 	// Groups are aggregates to fill besides those of the rules; they are not
-	// judged.
+	// judged. One that equals a rule's is filled once for both.
 	Groups []rules.Grouping
 	// Progress, if set, is called now and then with the bytes read and the
 	// size of the source in bytes (-1 if unknown), from Run's goroutine.
