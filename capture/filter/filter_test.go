@@ -475,6 +475,14 @@ func FuzzNew(f *testing.F) {
 		"port (80 or !443)", "ip6 host fe80::1%1", "net 1.2 mask 1.2.3.4", "((", "!!!tcp", "src or dst"} {
 		f.Add(s, []byte("0123456789ab\x08\x00\x45"))
 	}
+	for _, packet := range []string{
+		"0123456789ab\x08\x00\x45\x00\x00\x28\x00\x01\x00\x00\x40\x06\x00\x00\x0a\x00\x00\x01\x0a\x00\x00\x02\x9c\x40\x00\x50" + "0123456789abcdef",
+		"0123456789ab\x81\x00\x00\x2a\x08\x00\x46\x00\x00\x2c\x00\x01\x20\x05\x40\x11\x00\x00\x0a\x00\x00\x01\x0a\x00\x00\x02abcd\x9c\x40\x00\x50" + "01234567",
+		"0123456789ab\x86\xdd\x60\x00\x00\x00\x00\x14\x06\x40" + "fe80fe80fe80fe80" + "fe80fe80fe80fe81" + "\x9c\x40\x01\xbb" + "0123456789abcdef",
+	} {
+		f.Add("tcp port 80 or 443 and not host 10.0.0.9", []byte(packet))
+		f.Add("vlan 42 and udp src portrange 40000-40001 or ip6 net fe80::/10", []byte(packet))
+	}
 	f.Fuzz(func(t *testing.T, text string, packet []byte) {
 		e, err := New(text)
 		if err != nil {
@@ -497,7 +505,7 @@ func FuzzNew(f *testing.F) {
 					t.Fatal(err)
 				}
 			}
-			p.Match(packet, len(packet))
+			checkMatch(t, p, packet)
 		}
 		if p, err := e.Kernel(capture.LinkEthernet, true); err == nil && p != nil {
 			if _, ok := bpf.Disassemble(p); !ok {
@@ -513,9 +521,26 @@ func FuzzReadDDD(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string, packet []byte) {
 		p, err := ReadDDD(strings.NewReader(text))
 		if err == nil {
-			p.Match(packet, len(packet))
+			checkMatch(t, p, packet)
 		}
 	})
+}
+
+// checkMatch holds what a program says of a packet against another machine.
+func checkMatch(t *testing.T, p Program, packet []byte) {
+	t.Helper()
+	got := p.Match(packet, len(packet))
+	ins, ok := bpf.Disassemble(p)
+	if !ok || len(p) == 0 {
+		return
+	}
+	vm, err := bpf.NewVM(ins)
+	if err != nil {
+		return // stricter than the kernel
+	}
+	if n, err := vm.Run(packet); err == nil && (n > 0) != got {
+		t.Fatalf("match is %v, x/net/bpf takes %d bytes of %x\n%v", got, n, packet, ins)
+	}
 }
 
 func BenchmarkMatch(b *testing.B) {
