@@ -22,6 +22,7 @@ var errInterrupted = errors.New("interrupted")
 // by then is reported. The second of them ends the process.
 type interrupts struct {
 	ctx  context.Context // done when one has come
+	stop func()          // heeds no more; who waits for a pipe gives up
 	come atomic.Bool
 }
 
@@ -35,12 +36,13 @@ func (a *app) heed() (stop func()) {
 			heeded = append(heeded, s)
 		}
 	}
-	a.signals = &interrupts{ctx: context.Background()}
 	if len(heeded) == 0 {
-		return func() {}
+		ctx, cancel := context.WithCancel(context.Background())
+		a.signals = &interrupts{ctx: ctx, stop: cancel}
+		return cancel
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), heeded...)
-	a.signals.ctx = ctx
+	a.signals = &interrupts{ctx: ctx, stop: stop}
 	came := a.signals
 	context.AfterFunc(ctx, func() {
 		came.come.Store(true)

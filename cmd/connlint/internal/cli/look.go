@@ -35,21 +35,26 @@ func (j *job) look(paths []string) error {
 		j.complain(err)
 		return nil
 	}
-	open := func() (capture.Source, error) { return pcapfile.Open(files[0], pcapfile.Options{Stdin: j.In}) }
+	again := func() (capture.Source, error) { return pcapfile.Open(files[0], pcapfile.Options{}) }
 	switch {
 	case j.f.join:
-		open = func() (capture.Source, error) { return pcapfile.Join(files, pcapfile.Options{Stdin: j.In}), nil }
+		again = func() (capture.Source, error) { return pcapfile.Join(files, pcapfile.Options{}), nil }
 	case len(files) != 1:
 		return fmt.Errorf("--tui shows one capture, not %d; --join makes them one", len(files))
 	}
-	src, err := open()
+	var src capture.Source
+	if j.f.join {
+		src = j.join(files)
+	} else {
+		src, err = j.open(files[0])
+	}
 	if err != nil {
 		j.status = exitUnread
 		j.complain(err)
 		return nil
 	}
 	feed := tui.Feed{Title: src.Info().Name, Version: thisBuild().Version, Color: j.color(j.f.color.value),
-		Monitor: runner.NewMonitor(runner.MonitorOptions{}), Packets: open}
+		Monitor: runner.NewMonitor(runner.MonitorOptions{}), Packets: again}
 	kept := 0
 	for _, f := range files {
 		if f == "-" { // it cannot be read again
@@ -75,8 +80,9 @@ func (j *job) look(paths []string) error {
 		r.Captures = append(r.Captures, result)
 		r.Unread = unread(r.Unread, result.File, result.Err)
 	})
-	err = show(context.Background(), feed)
+	err = show(j.signals.ctx, feed)
 	feed.Tap.Stop()
+	j.signals.stop()
 	reading.Wait()
 	err = errors.Join(err, src.Close())
 	j.conclude(r)

@@ -13,8 +13,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"runtime/metrics"
 	"sync"
@@ -23,6 +23,7 @@ import (
 	"github.com/gdamore/tcell/v2"
 
 	"github.com/connlint/connlint/capture"
+	"github.com/connlint/connlint/cmd/connlint/internal/outfile"
 	"github.com/connlint/connlint/cmd/connlint/internal/report"
 	"github.com/connlint/connlint/rules/runner"
 )
@@ -300,16 +301,14 @@ func (f *Feed) save(ctx context.Context, cmd SaveCmd, result *runner.Result) Msg
 	return SavedMsg{plural(len(cmd.Findings), "finding") + " saved to " + cmd.Path, err}
 }
 
-// create writes a new file. It leaves a file that is there alone.
+// create writes a new file, in whole or not at all. It leaves a file that is
+// there alone.
 func create(path string, write func(io.Writer) error) error {
-	w, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, os.ErrExist) {
+	err := outfile.Create(path, 0o600, write)
+	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("%s is there already", path)
 	}
-	if err != nil {
-		return err
-	}
-	return errors.Join(write(w), w.Close())
+	return err
 }
 
 // savePackets writes the packets wanted to a pcapng file.
