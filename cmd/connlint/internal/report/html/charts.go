@@ -33,9 +33,9 @@ func of(part, most int64) string {
 func share(percent float64) string { return strconv.FormatFloat(percent, 'f', 2, 64) + "%" }
 
 // gain compares what was seen with what reuse would have made of it, nil if
-// that is nothing.
+// that makes no difference to be seen.
 func gain(s *reuse.Stats) *bars {
-	if s.Avoidable <= 0 || s.Observed <= s.Estimated {
+	if s.Avoidable <= 0 || s.Observed-s.Estimated < s.Observed/100 {
 		return nil
 	}
 	seen, would := int64(s.Observed), int64(s.Estimated)
@@ -104,10 +104,11 @@ func spelled(k, last int, what string) string {
 
 // series is how many connections were open, idle and in TIME_WAIT.
 type series struct {
-	Label, Caption, Most, Span, Half string
-	Idle, Open, Wait                 string // paths in a space of seriesWide by seriesHigh
-	OpenPeak, IdlePeak, WaitPeak     string
-	Limit, LimitText, LimitY         string // where it is near enough to be drawn
+	Label, Caption, Span, Half   string
+	Most, MostY                  string // the greatest, and where it stands
+	Idle, Open, Wait             string // paths in a space of seriesWide by seriesHigh
+	OpenPeak, IdlePeak, WaitPeak string
+	Limit, LimitText, LimitY     string // where it is near enough to be drawn
 }
 
 // The space of the paths.
@@ -144,7 +145,7 @@ func overTime(s *runner.Series, ports int) *series {
 		return b.String()
 	}
 	whole := s.Width * int64(n)
-	out := &series{Most: rules.Count(most), Span: report.Duration(whole), Half: report.Duration(whole / 2),
+	out := &series{Most: rules.Count(most), MostY: share(100 * y(most) / seriesHigh), Span: report.Duration(whole), Half: report.Duration(whole / 2),
 		Idle: steps(s.Idle) + fmt.Sprintf("V%dH0z", seriesHigh), Open: steps(s.Open), Wait: steps(s.TimeWait),
 		OpenPeak: rules.Count(open), IdlePeak: rules.Count(idle), WaitPeak: rules.Count(wait)}
 	out.Label = fmt.Sprintf("Over %s: at most %s open, %s idle, %s in TIME_WAIT.", out.Span, out.OpenPeak, out.IdlePeak, out.WaitPeak)

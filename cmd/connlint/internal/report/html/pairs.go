@@ -92,6 +92,9 @@ func says(s *reuse.Stats) []string {
 	if s.Avoidable == 0 {
 		return out
 	}
+	if gain(s) == nil {
+		out[0] += fmt.Sprintf(" With reuse %s would do; the time that it all took would hardly change.", report.Count(max(s.Connections-s.Avoidable, 1), "connection"))
+	}
 	names := make([]string, 0, len(s.Causes))
 	for name := range s.Causes {
 		names = append(names, name)

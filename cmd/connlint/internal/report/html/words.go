@@ -117,9 +117,14 @@ func summary(r *Report, usage [][]reuse.Stats) []string {
 		switch {
 		case t.avoidable > 0:
 			s += fmt.Sprintf(". %s of them need not have been opened", rules.Count(t.avoidable))
-			if saved := t.observed - t.estimated; saved > 0 {
-				s += fmt.Sprintf(": had idle ones been used again, the same work would have taken %s in place of %s, %s less",
-					duration(t.estimated), duration(t.observed), percent(float64(saved)/float64(max(t.observed, 1))))
+			// Pairs work at the same time: their times do not add up, what each
+			// waits for does.
+			switch saved := t.observed - t.estimated; {
+			case saved <= 0:
+			case t.pairs == 1:
+				s += fmt.Sprintf(": had idle ones been used again, the same work would have taken %s in place of %s", duration(t.estimated), duration(t.observed))
+			default:
+				s += fmt.Sprintf(": had idle ones been used again, there would have been %s less to wait for, all pairs together", duration(saved))
 			}
 		case t.requests > 0:
 			s += "; none that reuse would have saved"
@@ -149,11 +154,14 @@ func tiles(r *Report, usage [][]reuse.Stats) []tile {
 		each = fmt.Sprintf("%.1f a connection", float64(t.requests)/float64(t.conns))
 	}
 	out = append(out, tile{"requests", rules.Count(t.requests), each})
-	saved := "nothing"
+	gain := tile{"reuse would save", "nothing", ""}
 	if d := t.observed - t.estimated; t.avoidable > 0 && d > 0 {
-		saved = duration(d)
+		gain.Value = duration(d)
+		if gain.More = "of waiting, all pairs together"; t.pairs == 1 {
+			gain.More = "of " + duration(t.observed) + ", " + percent(float64(d)/float64(t.observed))
+		}
 	}
-	return append(out, tile{"reuse would save", saved, "of " + duration(t.observed)})
+	return append(out, gain)
 }
 
 // captureRow is one capture of the table.
