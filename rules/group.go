@@ -77,6 +77,8 @@ type Grouper interface {
 	// in place of the general Config; the rule's aggregate under c is g. It
 	// adds to the values of this one.
 	Under(c *Config, g Grouping) Grouper
+	// Keys returns how many keys have a value.
+	Keys() int
 	// Merge takes over the values of another Grouper of the same rule.
 	Merge(Grouper)
 	// Judge reports on every key, in no particular order: under the Config of
@@ -170,6 +172,8 @@ func (g *grouper[F, K, A]) Add(fact any) {
 		}
 	}
 }
+
+func (g *grouper[F, K, A]) Keys() int { return len(g.values) }
 
 func (g *grouper[F, K, A]) Merge(other Grouper) {
 	o := other.(*grouper[F, K, A])

@@ -63,6 +63,16 @@ type view struct {
 	uses     []rules.Grouper // those that take usage
 }
 
+// keys returns how many keys the aggregates have.
+func (v *view) keys() (n int) {
+	for _, g := range v.groupers {
+		if g != nil {
+			n += g.Keys()
+		}
+	}
+	return n
+}
+
 // lack counts the connections that lack the same evidence.
 type lack struct {
 	conns uint64

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/connlint/connlint/analyzers/lifecycle"
@@ -28,6 +29,9 @@ type Stream struct {
 	// Window is how long, in capture time, rules across connections gather
 	// before they judge and begin anew; 0 for 5 minutes.
 	Window time.Duration
+	// Keys is how many clients, servers and other things to tell apart, all
+	// rules together, they may gather before a window ends early; 0 for 500,000.
+	Keys int
 	// IdleTimeout is the capture time after which a connection without packets
 	// is forgotten; 0 for 1 hour.
 	IdleTimeout time.Duration
@@ -40,6 +44,7 @@ type Stream struct {
 const (
 	streamWindow = 5 * time.Minute
 	streamIdle   = time.Hour
+	streamKeys   = 500_000
 	streamGroups = 10000    // groups of findings in the Result
 	rankBytes    = 16 << 20 // of first frames, by which connections are numbered
 )
@@ -71,8 +76,9 @@ type stream struct {
 	mu      sync.Mutex
 	rounds  map[int]*round
 	ranks   ranks
-	found   collection // across connections, of the windows that are over
-	dropped uint64     // packets, so far
+	found   collection   // across connections, of the windows that are over
+	dropped uint64       // packets, so far
+	early   atomic.Int64 // round at which the window ends early, 0 for none
 	doubts  doubts
 	servers map[netip.Addr]bool
 }
@@ -120,7 +126,14 @@ func (j *judge) tick(s *stream, t *shard.Tick) {
 	o := j.out
 	j.table.Advance(t.Now)
 	window := cmp.Or(s.opts.Stream.Window, streamWindow)
-	if i := (t.Now - t.First) / int64(window); t.Packets > 0 && i > o.index {
+	if j.views[0].keys() > cmp.Or(s.opts.Stream.Keys, streamKeys)/s.n {
+		// Shards end a window together, in a round that none has come to yet:
+		// their batches ahead are fewer.
+		const ahead = 16
+		s.early.CompareAndSwap(0, int64(o.round+ahead))
+	}
+	i := (t.Now - t.First) / int64(window)
+	if t.Packets > 0 && i > o.index || o.round > 0 && int64(o.round) == s.early.Load() {
 		o.index = i
 		o.window = &windowed{j.views[0].groupers, j.held, j.undecided, j.servers}
 		j.held, j.undecided, j.servers = held{}, nil, map[netip.Addr]bool{}
@@ -154,6 +167,7 @@ func (s *stream) deliver(o *outbox, t *shard.Tick) {
 	}
 	// All shards passed this tick, and any before it.
 	delete(s.rounds, o.round)
+	s.early.CompareAndSwap(int64(o.round), 0)
 	if t != nil {
 		s.dropped = t.Source.Dropped
 	}

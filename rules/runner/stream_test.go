@@ -2,6 +2,7 @@ package runner_test
 
 import (
 	"cmp"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"os"
@@ -15,8 +16,10 @@ import (
 	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/connlint/connlint/analyzers/lifecycle"
 	"github.com/connlint/connlint/capture"
 	"github.com/connlint/connlint/capture/pcapfile"
+	"github.com/connlint/connlint/capture/script"
 	"github.com/connlint/connlint/rules"
 	"github.com/connlint/connlint/rules/catalog"
 	"github.com/connlint/connlint/rules/runner"
@@ -125,14 +128,56 @@ func TestStreamWindows(t *testing.T) {
 	}
 }
 
+// TestStreamKeys ends windows before their time when there are many clients.
+func TestStreamKeys(t *testing.T) {
+	var b strings.Builder
+	for i := range 400 {
+		fmt.Fprintf(&b, "conn c%d 10.0.%d.%d:40000 > 10.9.0.1:80 at=%g\n+0 handshake\n+0.001 > P \"GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n\"\n"+
+			"+0.001 < P \"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n\"\n+0.001 > F\n+0 < F\n+0 > A\n", i, i/200, i%200+1, float64(i)/100)
+	}
+	s, err := script.Parse("clients", b.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, workers := range []int{1, 3} {
+		for _, keys := range []int{300, 1 << 20} {
+			var windows atomic.Int64
+			count := func(*rules.Config) rules.Grouping {
+				return rules.GroupBy[*lifecycle.Conn, netip.AddrPort, int](judged{&windows})
+			}
+			rule := &rules.Rule{Code: "X001", Name: "x", Group: count}
+			src := &cutting{Source: s.Source(0), done: func() {}, every: 5}
+			res := runner.Run(src, runner.Options{Rules: append(catalog.All(), rule), Precedence: catalog.Precedence(), Workers: workers,
+				Stream: &runner.Stream{Keys: keys}})
+			if res.Err != nil || res.TCPConnections != 400 {
+				t.Fatalf("%d connections, error %v", res.TCPConnections, res.Err)
+			}
+			if n := windows.Load(); (n > 3) != (keys == 300) {
+				t.Errorf("%d workers, up to %d keys: %d windows", workers, keys, n)
+			}
+		}
+	}
+}
+
+// judged counts how often the connections of a server are judged.
+type judged struct{ N *atomic.Int64 }
+
+func (judged) Key(c *lifecycle.Conn) (netip.AddrPort, bool) { return c.Server, true }
+func (judged) Add(a int, _ *lifecycle.Conn) int             { return a + 1 }
+func (judged) Merge(a, b int) int                           { return a + b }
+
+// Judge counts.
+func (j judged) Judge(*rules.Pass, netip.AddrPort, int) { j.N.Add(1) }
+
 type cutting struct {
 	capture.Source
-	n    int
-	done func()
+	n     int
+	done  func()
+	every int // packets, then it is idle; 0 for 100
 }
 
 func (c *cutting) Next(p *capture.Packet) error {
-	if c.n++; c.n%100 == 0 {
+	if c.n++; c.n%cmp.Or(c.every, 100) == 0 {
 		return capture.ErrIdle
 	}
 	err := c.Source.Next(p)
