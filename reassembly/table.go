@@ -366,6 +366,10 @@ func (t *Table[S]) Advance(now int64) {
 	if now > t.now {
 		t.now = now
 		t.expire()
+		// There are fewer calls of this than packets on a busy network.
+		for range 256 {
+			t.evictIdle()
+		}
 	}
 }
 
@@ -385,6 +389,13 @@ func (t *Table[S]) expire() {
 	for t.tombs.len() > 0 && t.tombs.oldest().until <= now {
 		t.dropTomb()
 	}
+	t.evictIdle()
+}
+
+// evictIdle looks at the next connection, and forgets it if it has been idle
+// for too long.
+func (t *Table[S]) evictIdle() {
+	now := t.now - int64(clockSlack)
 	if t.opts.IdleTimeout > 0 && t.nconns > 1 {
 		t.tick()
 		if c := t.at(t.hand); c.flags&inUse != 0 && now-c.Last > int64(t.opts.IdleTimeout) {

@@ -25,6 +25,7 @@ import (
 	"github.com/connlint/connlint/capture/live"
 	"github.com/connlint/connlint/cmd/connlint/internal/report"
 	"github.com/connlint/connlint/cmd/connlint/internal/tui"
+	"github.com/connlint/connlint/rules"
 	"github.com/connlint/connlint/rules/runner"
 )
 
@@ -217,6 +218,9 @@ type tap struct {
 
 	packets, dropped atomic.Uint64
 	err              error // of writing
+
+	warn   func(dropped uint64) // of more drops, now and then; may be nil
+	warned time.Time
 }
 
 func (t *tap) Next(p *capture.Packet) error {
@@ -252,9 +256,16 @@ func (t *tap) broken(err error) error {
 	return t.err
 }
 
+// warnEvery is how often drops are told of while they go on.
+const warnEvery = time.Minute
+
 // Info is called at every tick: others may look at what it says of drops.
 func (t *tap) Info() capture.Info {
 	i := t.Source.Info()
+	if t.warn != nil && i.Dropped > t.dropped.Load() && time.Since(t.warned) >= warnEvery {
+		t.warned = time.Now()
+		t.warn(i.Dropped)
+	}
 	t.dropped.Store(i.Dropped)
 	return i
 }
@@ -363,6 +374,9 @@ func (a *app) live(cmd *cobra.Command, f *liveFlags) error {
 	}
 	if !f.quiet && !lines.silent {
 		fmt.Fprintf(a.Err, "connlint: capturing on %s; Ctrl-C ends it\n", report.Text(s.src.Info().Name))
+		s.tap.warn = func(dropped uint64) {
+			fmt.Fprintf(a.Err, "connlint: %s packets dropped so far; a larger --buffer, a smaller --snaplen or a --filter may help\n", rules.Count(int64(dropped)))
+		}
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()

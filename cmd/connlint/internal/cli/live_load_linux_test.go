@@ -494,6 +494,9 @@ func TestLiveDrops(t *testing.T) {
 		}
 	}
 	t.Logf("%d packets, %.0f Mbit/s: %d captured, %d dropped; found %v", s.packets, s.mbit(), r.Captures[0].Packets, dropped, r.codes())
+	if !strings.Contains(p.errs.String(), " packets dropped so far") {
+		t.Errorf("it says nothing of drops while they go on: %s", p.errs.String())
+	}
 	if got := r.Captures[0].Packets; dropped == 0 || got+dropped != s.packets {
 		t.Errorf("%d packets sent; %d captured and %d dropped are %d", s.packets, got, dropped, got+dropped)
 	}
