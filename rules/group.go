@@ -1,6 +1,8 @@
 package rules
 
 import (
+	"net/netip"
+
 	"github.com/connlint/connlint/analyzers/hop"
 	"github.com/connlint/connlint/analyzers/http1"
 	"github.com/connlint/connlint/analyzers/lifecycle"
@@ -27,18 +29,67 @@ type Fact interface {
 	*lifecycle.Conn | *TransactionFact | *TurnFact | *StallFact | *hop.Sighting | *UsageFact
 }
 
+// Party is the connection that a fact belongs to, as far as it is known then:
+// what costs nothing to tell, and the record of it all. It is borrowed as the
+// fact is.
+type Party struct {
+	ID             uint64 // first frame
+	Client, Server netip.AddrPort
+	ClientKnown    bool
+	Protocol       http1.Protocol
+	Last           *lifecycle.Exchange // the last answered transaction, as in the record
+	Asked          uint64              // frame of the client's last data, 0 for none
+	SnapCut        bool                // as in the record's Missing
+
+	// Record makes the whole record, unless it is there already.
+	Record func() *lifecycle.Conn
+	made   *lifecycle.Conn
+}
+
+// Conn returns the connection's record.
+func (p *Party) Conn() *lifecycle.Conn {
+	if p.made == nil {
+		p.made = p.Record()
+	}
+	return p.made
+}
+
+// PartyOf returns the connection that a record describes.
+func PartyOf(c *lifecycle.Conn) *Party {
+	return &Party{ID: c.ID, Client: c.Client, Server: c.Server, ClientKnown: c.ClientKnown, Protocol: c.Protocol,
+		Last: &c.LastExchange, Asked: c.End[http1.Client].LastData.Frame,
+		SnapCut: c.Missing&lifecycle.SnapCut != 0, made: c}
+}
+
+// Pair is a client's host and the server endpoint it talks to.
+type Pair struct {
+	Client netip.Addr
+	Server netip.AddrPort
+}
+
+// Pair returns the connection's ends.
+func (p *Party) Pair() Pair { return Pair{p.Client.Addr(), p.Server} }
+
+// PairOf returns the ends of a connection.
+func PairOf(c *lifecycle.Conn) Pair { return Pair{c.Client.Addr(), c.Server} }
+
+// Subject describes the pair.
+func (p Pair) Subject() Subject {
+	return Subject{Client: netip.AddrPortFrom(p.Client, 0), Server: p.Server}
+}
+
 // TransactionFact is a transaction with the connection it ran on. It is
 // borrowed: valid until Add returns.
 type TransactionFact struct {
 	*http1.Transaction
-	Conn *lifecycle.Conn
+	*Party
 }
 
 // TurnFact is a turn with the connection it ran on. It is borrowed: valid
 // until Add returns.
 type TurnFact struct {
 	*timing.Turn
-	Conn *lifecycle.Conn
+	*Party
 }
 
 // UsageFact is what a connection is used for, and its end: a transaction that
@@ -49,7 +100,7 @@ type TurnFact struct {
 type UsageFact struct {
 	Transaction *http1.Transaction // nil but at the end of a transaction
 	Turn        *timing.Turn       // nil but at the end of a turn
-	Conn        *lifecycle.Conn    // as known then
+	*Party
 }
 
 // StallFact is a stall with the transaction, which may be nil, and the
@@ -57,13 +108,15 @@ type UsageFact struct {
 type StallFact struct {
 	*timing.Stall
 	Transaction *http1.Transaction
-	Conn        *lifecycle.Conn
+	*Party
 }
 
 // Grouping is an aggregate whose types are erased. It makes the empty values
 // that shards fill.
 type Grouping interface {
-	New() Grouper
+	// New returns an empty Grouper. All those of one shard share keys; nil
+	// stands for keys of its own.
+	New(keys *Keys) Grouper
 }
 
 // Grouper holds one shard's values of an aggregate, by key.
@@ -106,8 +159,48 @@ func GroupBy[F Fact, K comparable, A any](agg Aggregate[F, K, A]) Grouping {
 
 type grouping[F Fact, K comparable, A any] struct{ agg Aggregate[F, K, A] }
 
-func (g grouping[F, K, A]) New() Grouper {
-	return &grouper[F, K, A]{agg: g.agg, grouped: &grouped[F, K, A]{values: map[K]A{}}}
+func (g grouping[F, K, A]) New(keys *Keys) Grouper {
+	if keys == nil {
+		keys = &Keys{}
+	}
+	return &grouper[F, K, A]{agg: g.agg, grouped: &grouped[F, K, A]{keys: numbersOf[K](keys)}}
+}
+
+// Keys numbers the keys that one shard's facts are grouped by.
+type Keys struct{ tables []any } // a *numbers for each type of keys
+
+// numbers gives each key a number, from 0. Groupers with keys of one type
+// share it: most facts go to several that know them by the same key, which is
+// looked up once.
+type numbers[K comparable] struct {
+	of   map[K]uint32
+	keys []K    // by number
+	last uint32 // the number looked up last; valid with keys
+}
+
+func numbersOf[K comparable](k *Keys) *numbers[K] {
+	for _, t := range k.tables {
+		if n, ok := t.(*numbers[K]); ok {
+			return n
+		}
+	}
+	n := &numbers[K]{of: map[K]uint32{}}
+	k.tables = append(k.tables, n)
+	return n
+}
+
+func (n *numbers[K]) number(k K) uint32 {
+	if len(n.keys) > 0 && n.keys[n.last] == k {
+		return n.last
+	}
+	i, ok := n.of[k]
+	if !ok {
+		i = uint32(len(n.keys))
+		n.of[k] = i
+		n.keys = append(n.keys, k)
+	}
+	n.last = i
+	return i
 }
 
 type grouper[F Fact, K comparable, A any] struct {
@@ -118,30 +211,50 @@ type grouper[F Fact, K comparable, A any] struct {
 
 // grouped is what the groupers of one rule in one shard share.
 type grouped[F Fact, K comparable, A any] struct {
-	values map[K]A
-	// under holds the Config of keys whose facts all have the same one, which
-	// is not the general one; aggs the aggregate for it.
-	under map[K]*Config
-	aggs  map[*Config]Aggregate[F, K, A]
+	keys   *numbers[K]
+	at     []uint32 // by a key's number, where its value is in values, from 1; 0 for none
+	values []value[K, A]
+	aggs   map[*Config]Aggregate[F, K, A] // nil unless a Config but the general one applies to some facts
+}
+
+// value is what facts of one key added up to.
+type value[K comparable, A any] struct {
+	key   K
+	sum   A
+	under *Config // of all its facts; nil for the general one, or if they have several
+}
+
+// of returns a key's value, and whether it had one before.
+func (g *grouped[F, K, A]) of(k K) (v *value[K, A], had bool) {
+	n := g.keys.number(k)
+	if int(n) >= len(g.at) {
+		g.at = append(g.at, make([]uint32, int(n)+1-len(g.at))...)
+	}
+	if g.at[n] == 0 {
+		g.values = append(g.values, value[K, A]{key: k})
+		g.at[n] = uint32(len(g.values))
+		return &g.values[len(g.values)-1], false
+	}
+	return &g.values[g.at[n]-1], true
 }
 
 func (g *grouper[F, K, A]) Under(c *Config, other Grouping) Grouper {
 	agg := other.(grouping[F, K, A]).agg
 	if g.aggs == nil {
-		g.under, g.aggs = map[K]*Config{}, map[*Config]Aggregate[F, K, A]{}
+		g.aggs = map[*Config]Aggregate[F, K, A]{}
 	}
 	g.aggs[c] = agg
 	return &grouper[F, K, A]{agg: agg, config: c, grouped: g.grouped}
 }
 
-// note takes down the Config of what was added to a key; had says whether
-// the key had a value before.
-func (g *grouped[F, K, A]) note(k K, had bool, c *Config) {
+// note takes down the Config of what was added to a value; had says whether
+// there was something before.
+func (v *value[K, A]) note(had bool, c *Config) {
 	switch {
-	case !had && c != nil:
-		g.under[k] = c
-	case had && g.under[k] != c:
-		delete(g.under, k)
+	case !had:
+		v.under = c
+	case v.under != c:
+		v.under = nil
 	}
 }
 
@@ -165,11 +278,9 @@ func (g *grouper[F, K, A]) Wants() FactKind {
 func (g *grouper[F, K, A]) Add(fact any) {
 	f := fact.(F)
 	if k, ok := g.agg.Key(f); ok {
-		v, had := g.values[k]
-		g.values[k] = g.agg.Add(v, f)
-		if g.aggs != nil {
-			g.note(k, had, g.config)
-		}
+		v, had := g.of(k)
+		v.sum = g.agg.Add(v.sum, f)
+		v.note(had, g.config)
 	}
 }
 
@@ -180,33 +291,51 @@ func (g *grouper[F, K, A]) Merge(other Grouper) {
 	for c, agg := range o.aggs {
 		g.Under(c, grouping[F, K, A]{agg})
 	}
-	for k, v := range o.values {
-		mine, had := g.values[k]
-		g.values[k] = g.agg.Merge(mine, v)
-		if g.aggs != nil {
-			g.note(k, had, o.under[k])
-		}
+	for i := range o.values {
+		theirs := &o.values[i]
+		v, had := g.of(theirs.key)
+		v.sum = g.agg.Merge(v.sum, theirs.sum)
+		v.note(had, theirs.under)
 	}
 }
 
 func (g *grouper[F, K, A]) Judge(p *Pass) {
 	general := p.Config
-	for k, v := range g.values {
-		if c := g.under[k]; c != nil {
-			p.Config = c
-			g.aggs[c].Judge(p, k, v)
-			p.Config = general
+	for i := range g.values {
+		v := &g.values[i]
+		if v.under == nil {
+			g.agg.Judge(p, v.key, v.sum)
 			continue
 		}
-		g.agg.Judge(p, k, v)
+		p.Config = v.under
+		g.aggs[v.under].Judge(p, v.key, v.sum)
+		p.Config = general
 	}
 }
 
 // ValuesOf returns the values of a Grouper by key, nil if its aggregate has
-// other types. The map is the Grouper's own.
+// other types.
 func ValuesOf[F Fact, K comparable, A any](g Grouper) map[K]A {
-	if own, ok := g.(*grouper[F, K, A]); ok {
-		return own.values
+	own, ok := g.(*grouper[F, K, A])
+	if !ok {
+		return nil
 	}
-	return nil
+	m := make(map[K]A, len(own.values))
+	for i := range own.values {
+		m[own.values[i].key] = own.values[i].sum
+	}
+	return m
+}
+
+// ValueOf returns a Grouper's value of one key, the zero value if it has none
+// or its aggregate has other types.
+func ValueOf[F Fact, K comparable, A any](g Grouper, k K) (sum A) {
+	own, ok := g.(*grouper[F, K, A])
+	if !ok {
+		return sum
+	}
+	if n, ok := own.keys.of[k]; ok && int(n) < len(own.at) && own.at[n] != 0 {
+		return own.values[own.at[n]-1].sum
+	}
+	return sum
 }

@@ -25,6 +25,9 @@ type Pass struct {
 	// it is known now. It is borrowed: valid until the rule returns. Nil in
 	// Capture and Judge.
 	Conn func() *lifecycle.Conn
+	// Last returns what Conn's LastExchange is, without the rest. Nil in Capture
+	// and Judge.
+	Last func() *lifecycle.Exchange
 	// Report takes a finding. Conn, Client and Server are filled in from the
 	// connection where they are zero.
 	Report func(Finding)

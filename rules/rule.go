@@ -137,7 +137,10 @@ type Finding struct {
 
 	Subject // what it is about
 
-	Message  string    // one sentence of what happened, no full stop
+	Message string // one sentence of what happened, no full stop
+	// Say makes the Message, where a rule may find the same very often: it is
+	// called before Report returns, if at all. Of alike findings one is told.
+	Say      func() string
 	Fix      string    // one sentence of what to change; the rule's Doc.Fix if empty
 	Side     string    // at fault: "client", "server", "proxy", "network", "capture"
 	Measured []Measure // figures with units

@@ -3,7 +3,6 @@
 package hop
 
 import (
-	"bytes"
 	"net/netip"
 	"slices"
 
@@ -69,7 +68,9 @@ type Sighting struct {
 // Clone returns a copy that shares no memory with s.
 func (s *Sighting) Clone() Sighting {
 	c := *s
-	c.MethodName, c.Target, c.Host = bytes.Clone(s.MethodName), bytes.Clone(s.Target), bytes.Clone(s.Host)
+	m, t := len(s.MethodName), len(s.MethodName)+len(s.Target)
+	words := slices.Concat(s.MethodName, s.Target, s.Host)
+	c.MethodName, c.Target, c.Host = words[:m:m], words[m:t:t], words[t:]
 	c.Fields, c.IDs, c.ForwardedFor = slices.Clone(s.Fields), slices.Clone(s.IDs), slices.Clone(s.ForwardedFor)
 	c.next = nil
 	return c

@@ -204,6 +204,17 @@ func (s *State) SetClient(d wire.Dir) {
 	}
 }
 
+// LastExchange returns the last answered transaction, as a record would. It is
+// borrowed: valid until the next one is answered.
+func (s *State) LastExchange() *Exchange { return &s.last }
+
+// LastData returns the frame of the last data that a side of the connection
+// whose first frame is id sent, 0 for none.
+func (s *State) LastData(id uint64, side http1.Side) uint64 {
+	m := s.lastData[wire.Dir(side)^s.clientDir]
+	return m.full(id).Frame
+}
+
 // Side returns who sends in direction d.
 func (s *State) Side(d wire.Dir) http1.Side { return http1.Side(d ^ s.clientDir) }
 

@@ -49,6 +49,9 @@ func (l *Lowest[T]) trim() {
 	l.sorted = len(l.list)
 }
 
+// Len returns how many values are held: n at most.
+func (l *Lowest[T]) Len() int { return min(len(l.list), l.n) }
+
 // Values returns the n smallest in order. The slice is l's own.
 func (l *Lowest[T]) Values() []T {
 	l.trim()

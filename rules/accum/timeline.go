@@ -8,6 +8,15 @@ import (
 	"time"
 )
 
+// Made returns v, or a new value for nil: for aggregates of values too large to
+// be copied with each fact, whose zero value is a nil pointer.
+func Made[T any](v *T) *T {
+	if v == nil {
+		return new(T)
+	}
+	return v
+}
+
 // Limits of a [Timeline].
 const (
 	minShift = 24   // narrowest bin: 2^24 ns, 16.8 ms
@@ -36,10 +45,17 @@ func (t Timeline) Add(at, n int64) Timeline {
 	if n < 1 {
 		return t
 	}
+	i := len(t.Bins)
+	if i > 0 && t.Bins[i-1].At == at>>t.Shift { // most events come in order of time, many to a bin
+		t.First, t.Last = min(t.First, at), max(t.Last, at)
+		t.Bins[i-1].N += n
+		t.N += n
+		return t
+	}
 	t.span(at, at)
 	b := at >> t.Shift
-	i := len(t.Bins)
-	if i > 0 && t.Bins[i-1].At >= b { // most events come in order of time
+	i = len(t.Bins)
+	if i > 0 && t.Bins[i-1].At >= b {
 		i, _ = slices.BinarySearchFunc(t.Bins, b, func(x Bin, b int64) int { return compare(x.At, b) })
 	}
 	if i < len(t.Bins) && t.Bins[i].At == b {

@@ -24,7 +24,7 @@ func MinReuseRatio(least float64) *rules.Rule {
 			Fix: "reuse connections; connlint stats shows who closes them, REU001 and KA005 why",
 		},
 		Group: func(*rules.Config) rules.Grouping {
-			return rules.GroupBy[*lifecycle.Conn, pair, usage](ratio{Least: least})
+			return rules.GroupBy[*lifecycle.Conn, rules.Pair, usage](ratio{Least: least})
 		},
 	}
 }
@@ -42,7 +42,7 @@ func MaxConnections(most int) *rules.Rule {
 			Fix: "reuse connections, or raise the budget",
 		},
 		Group: func(*rules.Config) rules.Grouping {
-			return rules.GroupBy[*lifecycle.Conn, pair, usage](connections{Most: most})
+			return rules.GroupBy[*lifecycle.Conn, rules.Pair, usage](connections{Most: most})
 		},
 	}
 }
@@ -71,13 +71,8 @@ func Occurrences(rule string, n, most int, frame uint64) rules.Finding {
 	return f
 }
 
-type pair struct {
-	Client netip.Addr
-	Server netip.AddrPort
-}
-
-func keyOf(c *lifecycle.Conn) (pair, bool) {
-	return pair{c.Client.Addr(), c.Server}, c.Requests > 0
+func keyOf(c *lifecycle.Conn) (rules.Pair, bool) {
+	return rules.PairOf(c), c.Requests > 0
 }
 
 // usage is how much a pair's connections were used.
@@ -98,7 +93,7 @@ func (u usage) merge(o usage) usage {
 	return usage{u.Connections + o.Connections, u.Requests + o.Requests, first}
 }
 
-func (u usage) finding(k pair, message string) rules.Finding {
+func (u usage) finding(k rules.Pair, message string) rules.Finding {
 	return rules.Finding{
 		Severity: rules.Error, Frames: rules.Frames(u.First), Conns: int(u.Connections), Side: "client",
 		Subject: rules.Subject{Client: netip.AddrPortFrom(k.Client, 0), Server: k.Server}, Message: message,
@@ -107,12 +102,12 @@ func (u usage) finding(k pair, message string) rules.Finding {
 
 type ratio struct{ Least float64 }
 
-func (ratio) Key(c *lifecycle.Conn) (pair, bool)   { return keyOf(c) }
-func (ratio) Add(u usage, c *lifecycle.Conn) usage { return u.add(c) }
-func (ratio) Merge(a, b usage) usage               { return a.merge(b) }
+func (ratio) Key(c *lifecycle.Conn) (rules.Pair, bool) { return keyOf(c) }
+func (ratio) Add(u usage, c *lifecycle.Conn) usage     { return u.add(c) }
+func (ratio) Merge(a, b usage) usage                   { return a.merge(b) }
 
 // Judge is silent for pairs with one request: there was nothing to reuse.
-func (r ratio) Judge(p *rules.Pass, k pair, u usage) {
+func (r ratio) Judge(p *rules.Pass, k rules.Pair, u usage) {
 	if u.Requests < 2 {
 		return
 	}
@@ -128,11 +123,11 @@ func (r ratio) Judge(p *rules.Pass, k pair, u usage) {
 
 type connections struct{ Most int }
 
-func (connections) Key(c *lifecycle.Conn) (pair, bool)   { return keyOf(c) }
-func (connections) Add(u usage, c *lifecycle.Conn) usage { return u.add(c) }
-func (connections) Merge(a, b usage) usage               { return a.merge(b) }
+func (connections) Key(c *lifecycle.Conn) (rules.Pair, bool) { return keyOf(c) }
+func (connections) Add(u usage, c *lifecycle.Conn) usage     { return u.add(c) }
+func (connections) Merge(a, b usage) usage                   { return a.merge(b) }
 
-func (r connections) Judge(p *rules.Pass, k pair, u usage) {
+func (r connections) Judge(p *rules.Pass, k rules.Pair, u usage) {
 	if u.Connections <= uint64(r.Most) {
 		return
 	}

@@ -73,18 +73,19 @@ func missingLength(p *rules.Pass, t *http1.Transaction) {
 		sev, cut = rules.Error, true
 		frames = rules.Frames(r.First.Frame, r.Last.Frame, c.End[http1.Server].RST.Frame)
 	}
-	msg := fmt.Sprintf("%s: response %d has neither Content-Length nor chunked, so only a close ends its body; %s",
-		subj.WhereServer(), r.Status, why)
-	if cut {
-		msg = fmt.Sprintf("%s: response %d has neither Content-Length nor chunked, and a RST ended it after %s body bytes: complete or cut cannot be told",
-			subj.WhereServer(), r.Status, rules.Count(r.Body))
-	}
 	p.Report(rules.Finding{
 		Severity: sev,
 		Frames:   frames,
 		Time:     r.First.Time,
 		Subject:  subj,
-		Message:  msg,
+		Say: func() string {
+			if cut {
+				return fmt.Sprintf("%s: response %d has neither Content-Length nor chunked, and a RST ended it after %s body bytes: complete or cut cannot be told",
+					subj.WhereServer(), r.Status, rules.Count(r.Body))
+			}
+			return fmt.Sprintf("%s: response %d has neither Content-Length nor chunked, so only a close ends its body; %s",
+				subj.WhereServer(), r.Status, why)
+		},
 		Side:     "server",
 		Cause:    r.First.Frame,
 		Measured: []rules.Measure{{Name: "body_bytes", Value: float64(r.Body)}},

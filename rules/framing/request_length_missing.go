@@ -51,7 +51,7 @@ func noRequestLength(p *rules.Pass, h *http1.Head, m *http1.Message, t *http1.Tr
 		Frames:   rules.Frames(m.First.Frame, m.HeadEnd.Frame),
 		Time:     m.First.Time,
 		Subject:  subj,
-		Message:  fmt.Sprintf("%s: neither Content-Length nor Transfer-Encoding", subj.Where()),
+		Say:      func() string { return fmt.Sprintf("%s: neither Content-Length nor Transfer-Encoding", subj.Where()) },
 		Side:     "client",
 		Cause:    m.First.Frame,
 	})

@@ -41,7 +41,7 @@ var BlindRelay = &rules.Rule{
 	},
 	Needs: lifecycle.Gap | lifecycle.SnapCut | lifecycle.OneDirection | lifecycle.Encrypted | lifecycle.BadFraming | lifecycle.Capped,
 	Group: func(*rules.Config) rules.Grouping {
-		return rules.GroupBy[*hop.Sighting, struct{}, Hops](BlindRelays{Correlate{Keys: 1024, PerKey: 8, Hosts: 1, Verbatim: true}})
+		return rules.GroupBy[*hop.Sighting, struct{}, *Hops](BlindRelays{Correlate{Keys: 1024, PerKey: 8, Hosts: 1, Verbatim: true}})
 	},
 }
 
@@ -84,11 +84,11 @@ func verbatim(in, out *hop.Sighting) bool {
 }
 
 // Judge correlates, and reports what was relayed.
-func (r BlindRelays) Judge(p *rules.Pass, _ struct{}, h Hops) {
+func (r BlindRelays) Judge(p *rules.Pass, _ struct{}, h *Hops) {
 	var pairs []pair
 	byConn := map[uint64]accum.SmallestN[hop.Sighting]{}
-	for i := range h.Seen.Entries {
-		list := h.Seen.Entries[i].Value
+	for _, e := range h.Seen.All() {
+		list := e.Value
 		pairs = append(pairs, r.correlate(list)...)
 		for _, s := range list {
 			byConn[s.Conn] = byConn[s.Conn].Add(s, r.PerKey, order)
@@ -136,7 +136,7 @@ func (r BlindRelays) Judge(p *rules.Pass, _ struct{}, h Hops) {
 
 // leftWaiting returns the next request on the connection of in if it was
 // neither answered nor passed on, though there was time to.
-func (r BlindRelays) leftWaiting(p *rules.Pass, h Hops, byConn map[uint64]accum.SmallestN[hop.Sighting], in, out *hop.Sighting) *hop.Sighting {
+func (r BlindRelays) leftWaiting(p *rules.Pass, h *Hops, byConn map[uint64]accum.SmallestN[hop.Sighting], in, out *hop.Sighting) *hop.Sighting {
 	list := byConn[in.Conn]
 	i := slices.IndexFunc(list, func(s hop.Sighting) bool { return s.Start.Time >= in.End.Time })
 	if i < 0 || list[i].Status != 0 || list[i].End.Frame != 0 {

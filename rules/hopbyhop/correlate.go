@@ -31,6 +31,8 @@ type Hops struct {
 	// Alone holds origin-form requests with proxy fields whose senders do not
 	// show in the request that they are proxies.
 	Alone accum.SmallestN[hop.Sighting]
+
+	server netip.Addr // noted last in Serving
 }
 
 // Key puts all sightings into one value: the two sides of a proxy share no
@@ -38,11 +40,15 @@ type Hops struct {
 func (Correlate) Key(s *hop.Sighting) (struct{}, bool) { return struct{}{}, true }
 
 // Add notes a sighting.
-func (c Correlate) Add(h Hops, s *hop.Sighting) Hops {
+func (c Correlate) Add(h *Hops, s *hop.Sighting) *Hops {
+	h = accum.Made(h)
 	if seen := h.Seen.At(s.Key, c.Keys); seen != nil {
 		*seen = c.keep(*seen, s, c.PerKey)
 	}
-	c.host(&h.Serving, s.Server.Addr())
+	if server := s.Server.Addr(); server != h.server { // most requests go where the last one went
+		h.server = server
+		c.host(&h.Serving, server)
+	}
 	if s.Status == 407 {
 		c.host(&h.Asked, s.Server.Addr())
 	}
@@ -96,12 +102,16 @@ func compare(a, b *hop.Sighting) int {
 }
 
 // Merge returns what is known of both.
-func (c Correlate) Merge(a, b Hops) Hops {
-	a.Seen = a.Seen.Merge(b.Seen, c.Keys, func(x, y accum.SmallestN[hop.Sighting]) accum.SmallestN[hop.Sighting] {
+func (c Correlate) Merge(a, b *Hops) *Hops {
+	if b == nil {
+		return a
+	}
+	a = accum.Made(a)
+	a.Seen.Merge(b.Seen, c.Keys, func(x, y accum.SmallestN[hop.Sighting]) accum.SmallestN[hop.Sighting] {
 		return x.Merge(y, c.PerKey, order)
 	})
-	a.Serving = a.Serving.Merge(b.Serving, c.Hosts, lower)
-	a.Asked = a.Asked.Merge(b.Asked, c.Hosts, lower)
+	a.Serving.Merge(b.Serving, c.Hosts, lower)
+	a.Asked.Merge(b.Asked, c.Hosts, lower)
 	a.Alone = a.Alone.Merge(b.Alone, c.Alone, order)
 	return a
 }
@@ -113,10 +123,10 @@ type pair struct {
 }
 
 // Judge correlates, and reports what leaked.
-func (c Correlate) Judge(p *rules.Pass, _ struct{}, h Hops) {
+func (c Correlate) Judge(p *rules.Pass, _ struct{}, h *Hops) {
 	var pairs []pair
-	for i := range h.Seen.Entries {
-		pairs = append(pairs, c.correlate(h.Seen.Entries[i].Value)...)
+	for _, e := range h.Seen.All() {
+		pairs = append(pairs, c.correlate(e.Value)...)
 	}
 	pairs = stable(pairs)
 

@@ -43,7 +43,7 @@ var Leaked = &rules.Rule{
 	Needs: lifecycle.Gap | lifecycle.SnapCut | lifecycle.OneDirection | lifecycle.Encrypted | lifecycle.BadFraming | lifecycle.Capped,
 	Head:  alone,
 	Group: func(*rules.Config) rules.Grouping {
-		return rules.GroupBy[*hop.Sighting, struct{}, Hops](Correlate{Keys: 2048, PerKey: 16, Hosts: 4096, Alone: 64})
+		return rules.GroupBy[*hop.Sighting, struct{}, *Hops](Correlate{Keys: 2048, PerKey: 16, Hosts: 4096, Alone: 64})
 	},
 }
 

@@ -51,8 +51,10 @@ func proxyConnection(p *rules.Pass, h *http1.Head, m *http1.Message, t *http1.Tr
 		Frames:   rules.Frames(m.First.Frame, m.HeadEnd.Frame),
 		Time:     m.First.Time,
 		Subject:  subj,
-		Message:  fmt.Sprintf("%s: carries Proxy-Connection, which no standard knows", subj.Where()),
-		Side:     "client",
-		Cause:    m.First.Frame,
+		Say: func() string {
+			return fmt.Sprintf("%s: carries Proxy-Connection, which no standard knows", subj.Where())
+		},
+		Side:  "client",
+		Cause: m.First.Frame,
 	})
 }

@@ -46,17 +46,16 @@ func usedAfterTimeout(p *rules.Pass, t *http1.Transaction) {
 	if t.Index == 0 || t.Outcome != http1.Answered {
 		return
 	}
-	c := p.Conn()
-	if c == nil || c.Missing&(lifecycle.Gap|lifecycle.OneDirection) != 0 {
-		return // an exchange may be missing in between
-	}
-	x := &c.LastExchange
+	x := p.Last()
 	if !follows(x, t) || x.KeepAliveTimeout < 0 || !agreed(x) || t.Req.Bits.Has(http1.Pipelined) {
 		return
 	}
 	idle := time.Duration(t.Req.First.Time - x.RespEnd.Time)
 	if idle <= time.Duration(x.KeepAliveTimeout)*time.Second {
 		return
+	}
+	if p.Conn().Missing&(lifecycle.Gap|lifecycle.OneDirection) != 0 {
+		return // an exchange may be missing in between
 	}
 	subj := p.Subject(t)
 	p.Report(rules.Finding{

@@ -80,8 +80,10 @@ func unsignalled(p *rules.Pass, c *lifecycle.Conn) {
 		Frames:   rules.Frames(fin.Frame, x.RespEnd.Frame, x.RespStart.Frame),
 		Time:     fin.Time,
 		Subject:  subj,
-		Message: fmt.Sprintf("%s: FIN %s after a complete response %d to %s, which did not say Connection: close",
-			fromServer(&subj), span(after), x.Status, x.Method.String()),
+		Say: func() string {
+			return fmt.Sprintf("%s: FIN %s after a complete response %d to %s, which did not say Connection: close",
+				fromServer(&subj), span(after), x.Status, x.Method.String())
+		},
 		Side:        "server",
 		Cause:       firstEnd(&c.End[http1.Server]),
 		Once:        true,

@@ -43,12 +43,9 @@ func unconfirmed(p *rules.Pass, t *http1.Transaction) {
 	if t.Index == 0 || t.Req.First.Frame == 0 {
 		return
 	}
-	c := p.Conn()
-	if c == nil {
-		return
-	}
-	x := &c.LastExchange
-	if !follows(x, t) || x.Framing == http1.UntilClose || t.Req.First.Ack.Less(x.RespEnd.Seq) || c.Missing&lifecycle.OneDirection != 0 {
+	x := p.Last()
+	if x.Version >= 11 && x.ReqVersion >= 11 || !follows(x, t) || x.Framing == http1.UntilClose || t.Req.First.Ack.Less(x.RespEnd.Seq) ||
+		p.Conn().Missing&lifecycle.OneDirection != 0 {
 		return
 	}
 	why, shape := "", ""

@@ -60,8 +60,10 @@ func leftSilently(p *rules.Pass, c *lifecycle.Conn) {
 		Frames:   rules.Frames(fin.Frame, x.ReqStart.Frame, x.RespEnd.Frame),
 		Time:     fin.Time,
 		Subject:  subj,
-		Message: fmt.Sprintf("%s: FIN %s after the response to its last request, a %s that did not say Connection: close",
-			fromClient(&subj), span(after), x.Method.String()),
+		Say: func() string {
+			return fmt.Sprintf("%s: FIN %s after the response to its last request, a %s that did not say Connection: close",
+				fromClient(&subj), span(after), x.Method.String())
+		},
 		Side:     "client",
 		Cause:    firstEnd(&c.End[http1.Client]),
 		Once:     true,

@@ -52,9 +52,9 @@ func TestMassCloseLaws(t *testing.T) {
 
 func TestMarginsLaws(t *testing.T) {
 	rulestest.Laws(t, keepalive.Margins{Part: 0.8, RightAfter: 100 * time.Millisecond}, rapid.Custom(func(t *rapid.T) *rules.UsageFact {
-		u := &rules.UsageFact{Conn: drawConn(t)}
+		u := &rules.UsageFact{Party: rules.PartyOf(drawConn(t))}
 		if rapid.Bool().Draw(t, "reuse") {
-			x := &u.Conn.LastExchange
+			x := u.Last
 			x.KeepAliveTimeout = rapid.Int32Range(-1, 5).Draw(t, "timeout")
 			idle := rapid.Int64Range(0, 6).Draw(t, "idle")
 			tr := &http1.Transaction{Index: 1}

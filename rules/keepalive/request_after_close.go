@@ -44,14 +44,10 @@ func afterClose(p *rules.Pass, t *http1.Transaction) {
 	if t.Index == 0 || t.Req.First.Frame == 0 {
 		return
 	}
-	c := p.Conn()
-	if c == nil {
-		return
-	}
-	x := &c.LastExchange
+	x := p.Last()
 	own := x.ReqBits.Has(http1.ConnClose)
 	theirs := x.RespBits.Has(http1.ConnClose) && x.RespEnd.Seq.LessEq(t.Req.First.Ack)
-	if x.RespEnd.Frame == 0 || x.Index >= t.Index || !own && !theirs || c.Missing&lifecycle.OneDirection != 0 {
+	if x.RespEnd.Frame == 0 || x.Index >= t.Index || !own && !theirs || p.Conn().Missing&lifecycle.OneDirection != 0 {
 		return
 	}
 	subj := p.Subject(t)

@@ -3,7 +3,6 @@ package keepalive
 import (
 	"cmp"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"github.com/connlint/connlint/analyzers/http1"
@@ -39,14 +38,8 @@ var ThinMargin = &rules.Rule{
 	},
 	Needs: blind,
 	Group: func(c *rules.Config) rules.Grouping {
-		return rules.GroupBy[*rules.UsageFact, Pair, Reuses](Margins{Part: c.KeepAliveThinPart, RightAfter: c.KeepAliveRightAfter})
+		return rules.GroupBy[*rules.UsageFact, rules.Pair, Reuses](Margins{Part: c.KeepAliveThinPart, RightAfter: c.KeepAliveRightAfter})
 	},
-}
-
-// Pair is a client's address and the server it connects to.
-type Pair struct {
-	Client netip.Addr
-	Server netip.AddrPort
 }
 
 // Margins is the aggregate that holds idle times against time-outs.
@@ -83,39 +76,41 @@ const (
 )
 
 // Key returns the pair.
-func (Margins) Key(u *rules.UsageFact) (Pair, bool) {
-	c := u.Conn
-	return Pair{c.Client.Addr(), c.Server}, c.ClientKnown && c.Missing&lifecycle.OneDirection == 0
+func (m Margins) Key(u *rules.UsageFact) (rules.Pair, bool) {
+	if !u.ClientKnown || u.Turn != nil {
+		return rules.Pair{}, false
+	}
+	// Most requests come right after a response: no need to ask for more.
+	if t := u.Transaction; t != nil && (!follows(u.Last, t) || t.Req.First.Time-u.Last.RespEnd.Time <= int64(m.RightAfter)) {
+		return rules.Pair{}, false
+	}
+	return u.Pair(), u.Conn().Missing&lifecycle.OneDirection == 0
 }
 
 // Add notes a reuse, or how long the server kept the connection.
 func (m Margins) Add(a Reuses, u *rules.UsageFact) Reuses {
-	c := u.Conn
-	x := &c.LastExchange
-	switch t := u.Transaction; {
-	case t != nil:
-		if t.Outcome != http1.Answered || !follows(x, t) || t.Req.Bits.Has(http1.Pipelined) || !agreed(x) {
+	c, x := u.Conn(), u.Last
+	if t := u.Transaction; t != nil {
+		if t.Outcome != http1.Answered || t.Req.Bits.Has(http1.Pipelined) || !agreed(x) {
 			return a
 		}
 		r := Reuse{Frame: t.Req.First.Frame, Time: t.Req.First.Time, Idle: t.Req.First.Time - x.RespEnd.Time, Timeout: x.KeepAliveTimeout}
 		timeout := int64(r.Timeout) * int64(time.Second)
 		switch {
-		case r.Idle <= int64(m.RightAfter):
 		case r.Timeout < 0:
 			a.Longest = a.Longest.Add(r, maxReuses, longest)
 		case r.Idle <= timeout && float64(r.Idle) > m.Part*float64(timeout):
 			a.Late++
 			a.LateFirst = a.LateFirst.Add(r, maxLate, earlier)
 		}
-	case u.Turn != nil:
-	default:
-		end := ending(c)
-		if end == nil || !unprompted(c, end) || !idleAtEnd(c, end) || !agreed(x) || x.KeepAliveTimeout >= 0 {
-			return a
-		}
-		if kept := end.Time - x.RespEnd.Time; kept > int64(m.RightAfter) {
-			a.Timeouts = a.Timeouts.Add(kept, maxTimeouts, cmp.Compare[int64])
-		}
+		return a
+	}
+	end := ending(c)
+	if end == nil || !unprompted(c, end) || !idleAtEnd(c, end) || !agreed(x) || x.KeepAliveTimeout >= 0 {
+		return a
+	}
+	if kept := end.Time - x.RespEnd.Time; kept > int64(m.RightAfter) {
+		a.Timeouts = a.Timeouts.Add(kept, maxTimeouts, cmp.Compare[int64])
 	}
 	return a
 }
@@ -147,7 +142,7 @@ func (a *Reuses) observed() time.Duration {
 }
 
 // Judge counts the reuses that came late.
-func (m Margins) Judge(p *rules.Pass, k Pair, a Reuses) {
+func (m Margins) Judge(p *rules.Pass, k rules.Pair, a Reuses) {
 	least := int64(max(p.Config.KeepAliveThinReuses, 1))
 	if a.Late >= least {
 		m.report(p, k, a.Late, a.LateFirst, time.Duration(a.LateFirst[0].Timeout)*time.Second, "advertises")
@@ -170,11 +165,11 @@ func (m Margins) Judge(p *rules.Pass, k Pair, a Reuses) {
 	}
 }
 
-func (m Margins) report(p *rules.Pass, k Pair, n int64, first accum.SmallestN[Reuse], timeout time.Duration, how string) {
+func (m Margins) report(p *rules.Pass, k rules.Pair, n int64, first accum.SmallestN[Reuse], timeout time.Duration, how string) {
 	f := rules.Finding{
 		Severity: rules.Info,
 		Time:     first[0].Time,
-		Subject:  rules.Subject{Client: netip.AddrPortFrom(k.Client, 0), Server: k.Server},
+		Subject:  k.Subject(),
 		Side:     "client",
 	}
 	idle := int64(0)

@@ -59,7 +59,7 @@ func TestColdStartsLaws(t *testing.T) {
 		if rapid.Bool().Draw(t, "closed") {
 			c.End[http1.Client].FIN = lifecycle.Mark{Time: at + 5000, Frame: c.ID + 9}
 		}
-		return &rules.TurnFact{Turn: f, Conn: c}
+		return &rules.TurnFact{Turn: f, Party: rules.PartyOf(c)}
 	})
 	rulestest.Laws(t, latency.ColdStarts{Within: 10 * time.Second}, turns)
 }
@@ -71,7 +71,7 @@ func TestRoundTripsLaws(t *testing.T) {
 		s := &timing.Stall{First: http1.Mark{Time: at, Frame: c.ID + 3}, Ack: http1.Mark{Time: at + 1, Frame: c.ID + 4},
 			Next: http1.Mark{Time: at + rapid.Int64Range(2, 1e8).Draw(t, "lost"), Frame: c.ID + 5}, FirstLen: 100, NextLen: 10, MSS: 1460,
 			LegX: 30 * time.Millisecond, LegY: time.Millisecond}
-		return &rules.StallFact{Stall: s, Conn: c}
+		return &rules.StallFact{Stall: s, Party: rules.PartyOf(c)}
 	})
 	rulestest.Laws(t, latency.RoundTrips{MaxDelay: 20 * time.Millisecond, MinCost: 20 * time.Millisecond, MinRelease: 3 * time.Millisecond, ReleasePart: 0.1}, stalls)
 }

@@ -40,14 +40,8 @@ var SlowStartCold = &rules.Rule{
 	},
 	Needs: lifecycle.OneDirection | lifecycle.MidStream | lifecycle.Gap,
 	Group: func(c *rules.Config) rules.Grouping {
-		return rules.GroupBy[*rules.TurnFact, Pair, Starts](ColdStarts{Within: c.ColdWithin})
+		return rules.GroupBy[*rules.TurnFact, rules.Pair, Starts](ColdStarts{Within: c.ColdWithin})
 	},
-}
-
-// Pair is a client's address and the server it connects to.
-type Pair struct {
-	Client netip.Addr
-	Server netip.AddrPort
 }
 
 // ColdStarts is the aggregate: first responses in slow start, and when the
@@ -92,37 +86,40 @@ func earlierSpare(a, b Spare) int {
 }
 
 // Key returns the turn's pair.
-func (ColdStarts) Key(f *rules.TurnFact) (Pair, bool) {
-	c := f.Conn
-	ok := c.ClientKnown && !f.Handshake && !c.TLS.MayBeHTTP2() && f.ReqFirst.Frame != 0 && f.RespFirst.Frame != 0
-	return Pair{c.Client.Addr(), c.Server}, ok
+func (ColdStarts) Key(f *rules.TurnFact) (rules.Pair, bool) {
+	ok := f.ClientKnown && !f.Handshake && f.ReqFirst.Frame != 0 && f.RespFirst.Frame != 0 &&
+		(f.Protocol != http1.TLS || !f.Conn().TLS.MayBeHTTP2())
+	return f.Pair(), ok
 }
 
 // Add notes the turn: its time, whether it was a cold start, and the spare
 // time before and after it.
 func (s ColdStarts) Add(a Starts, f *rules.TurnFact) Starts {
-	c, t := f.Conn, f.Turn
+	t := f.Turn
 	a.Busy = a.Busy.Add(t.RespLast.Time - t.ReqFirst.Time)
-	if syn := &c.End[http1.Client].SYN; t.First && syn.Seen() && slowStarted(t, segmentSize(c)) {
-		v := Start{SYN: syn.Time, Conn: c.ID, SYNFrame: syn.Frame, Response: t.RespFirst.Frame, Flights: t.Flights, RTT: t.RTT, Host: c.TLS.SNI}
-		a.Cold = a.Cold.Add(v, maxStarts, earlierStart)
+	if t.First && t.Flights > 1 {
+		c := f.Conn()
+		if syn := &c.End[http1.Client].SYN; syn.Seen() && slowStarted(t, segmentSize(c)) {
+			v := Start{SYN: syn.Time, Conn: c.ID, SYNFrame: syn.Frame, Response: t.RespFirst.Frame, Flights: t.Flights, RTT: t.RTT, Host: c.TLS.SNI}
+			a.Cold = a.Cold.Add(v, maxStarts, earlierStart)
+		}
 	}
 	if !t.First && t.Idle > 0 {
-		a.Spare = a.Spare.Add(Spare{t.ReqFirst.Time - int64(t.Idle), t.ReqFirst.Time, c.ID}, maxStarts, earlierSpare)
+		a.Spare = a.Spare.Add(Spare{t.ReqFirst.Time - int64(t.Idle), t.ReqFirst.Time, f.ID}, maxStarts, earlierSpare)
 	}
-	if end := s.spareAfter(c, f); end > t.RespLast.Time {
-		a.Spare = a.Spare.Add(Spare{t.RespLast.Time, end, c.ID}, maxStarts, earlierSpare)
+	if f.Asked > f.ReqLast.Frame {
+		return a // another request follows: the next turn tells
+	}
+	if end := s.spareAfter(f.Conn()); end > t.RespLast.Time {
+		a.Spare = a.Spare.Add(Spare{t.RespLast.Time, end, f.ID}, maxStarts, earlierSpare)
 	}
 	return a
 }
 
 // spareAfter returns until when the connection could have carried another
-// request after the turn, if that was its last; 0 if it could not.
-func (s ColdStarts) spareAfter(c *lifecycle.Conn, f *rules.TurnFact) int64 {
+// request after its last turn; 0 if it could not.
+func (s ColdStarts) spareAfter(c *lifecycle.Conn) int64 {
 	cl, sv := &c.End[http1.Client], &c.End[http1.Server]
-	if cl.LastData.Frame > f.ReqLast.Frame {
-		return 0 // another request follows: the next turn tells
-	}
 	if c.Requests > 0 {
 		x := &c.LastExchange
 		if x.RespEnd.Frame == 0 || c.Answered < c.Requests || x.Framing == http1.UntilClose || x.RespBits.Any(http1.ConnClose) ||
@@ -154,7 +151,7 @@ func (ColdStarts) Merge(a, b Starts) Starts {
 }
 
 // Judge reports a pair whose needless cold starts cost enough.
-func (ColdStarts) Judge(p *rules.Pass, k Pair, a Starts) {
+func (ColdStarts) Judge(p *rules.Pass, k rules.Pair, a Starts) {
 	var cost time.Duration
 	var first *Start
 	var frames []uint64

@@ -81,7 +81,7 @@ func earlierWait(a, b Wait) int {
 // Key returns the writer of a stall that cost a round trip and no more.
 func (r RoundTrips) Key(f *rules.StallFact) (Writer, bool) {
 	s := f.Stall
-	w := Writer{f.Conn.Client.Addr(), f.Conn.Server, s.Sender}
+	w := Writer{f.Client.Addr(), f.Server, s.Sender}
 	switch {
 	case s.Disturbed || s.NagleOff || s.NoSYN || s.MSS <= 0 || s.LegX < 0 || s.LegY < 0:
 		return w, false
@@ -100,7 +100,7 @@ func (RoundTrips) Add(a Waits, f *rules.StallFact) Waits {
 	a.Lost = a.Lost.Add(lost)
 	w := Wait{Time: f.First.Time, Lost: lost, First: f.First.Frame, Ack: f.Ack.Frame, Next: f.Next.Frame}
 	if a.First.Takes(w, waits, earlierWait) {
-		w.Host = f.Conn.TLS.SNI
+		w.Host = f.Conn().TLS.SNI
 		if t := stalled(f.Stall, f.Transaction); t != nil {
 			w.Host, w.Method, w.Target = string(t.Host), string(t.MethodName), string(t.Target)
 		}

@@ -42,7 +42,7 @@ var Aborted = &rules.Rule{
 	Needs:  lifecycle.Gap | lifecycle.SnapCut | lifecycle.OneDirection | lifecycle.BadFraming | lifecycle.Capped,
 	Closed: aborted,
 	Group: func(c *rules.Config) rules.Grouping {
-		return rules.GroupBy[*rules.TransactionFact, Pair, Pipelines](Repeats{Keep: 64, Within: c.RetryWindow})
+		return rules.GroupBy[*rules.TransactionFact, rules.Pair, Pipelines](Repeats{Keep: 64, Within: c.RetryWindow})
 	},
 }
 
@@ -104,12 +104,6 @@ func aborted(p *rules.Pass, c *lifecycle.Conn) {
 	})
 }
 
-// Pair is a client and a server.
-type Pair struct {
-	Client netip.Addr
-	Server netip.AddrPort
-}
-
 // Repeats is the aggregate that finds pipelined requests that were lost, and
 // pipelined again on another connection that was not known to be kept. Keep
 // bounds how many requests of a pair are looked at.
@@ -134,18 +128,18 @@ type Piped struct {
 }
 
 // Key takes the pipelined requests.
-func (Repeats) Key(f *rules.TransactionFact) (Pair, bool) {
-	return Pair{f.Conn.Client.Addr(), f.Conn.Server}, f.Req.Bits.Has(http1.Pipelined)
+func (Repeats) Key(f *rules.TransactionFact) (rules.Pair, bool) {
+	return f.Pair(), f.Req.Bits.Has(http1.Pipelined)
 }
 
 // Add notes a request that was lost, or one that was sent blindly.
 func (r Repeats) Add(a Pipelines, f *rules.TransactionFact) Pipelines {
-	x := Piped{At: f.Req.First.Time, Conn: f.Conn.ID, Frame: f.Req.First.Frame, Port: f.Conn.Client.Port(),
+	x := Piped{At: f.Req.First.Time, Conn: f.ID, Frame: f.Req.First.Frame, Port: f.Client.Port(),
 		Request: digest(0, f.MethodName, f.Target, f.Host)}
-	if blind(f.Conn, f.Transaction) {
+	if blind(f.Conn(), f.Transaction) {
 		a.Blind = a.Blind.Add(x, r.Keep, comparePiped)
 	}
-	if end := serverEnd(f.Conn); end != nil && f.Resp.First.Frame == 0 && f.Conn.Missing&lossy == 0 &&
+	if end := serverEnd(f.Conn()); end != nil && f.Resp.First.Frame == 0 && f.Conn().Missing&lossy == 0 &&
 		(f.Outcome == http1.Unanswered || f.Outcome == http1.Open) {
 		x.At = end.Time
 		a.Lost = a.Lost.Add(x, r.Keep, comparePiped)
@@ -165,7 +159,7 @@ func (r Repeats) Merge(a, b Pipelines) Pipelines {
 }
 
 // Judge reports each connection on which lost requests were pipelined again.
-func (r Repeats) Judge(p *rules.Pass, k Pair, a Pipelines) {
+func (r Repeats) Judge(p *rules.Pass, k rules.Pair, a Pipelines) {
 	told := map[uint64]bool{} // by connection
 	for i := range a.Blind {
 		b := &a.Blind[i]

@@ -37,7 +37,7 @@ func sent() *rapid.Generator[*rules.TransactionFact] {
 			c.End[http1.Server].RST = lifecycle.Mark{Time: tr.Req.First.Time + 1, Frame: frame, Ack: 1, HasAck: true}
 		}
 		c.End[http1.Server].SYN.Frame = c.ID
-		return &rules.TransactionFact{Transaction: tr, Conn: c}
+		return &rules.TransactionFact{Transaction: tr, Party: rules.PartyOf(c)}
 	})
 }
 

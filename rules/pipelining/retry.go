@@ -42,7 +42,7 @@ var Retry = &rules.Rule{
 	},
 	Needs: lifecycle.Gap | lifecycle.SnapCut | lifecycle.OneDirection | lifecycle.Encrypted | lifecycle.BadFraming | lifecycle.Capped,
 	Group: func(c *rules.Config) rules.Grouping {
-		return rules.GroupBy[*rules.TransactionFact, Part, Sent](Retries{Keys: 128, PerKey: 16, Within: c.RetryWindow, Noticed: c.KeepAliveRaceLag})
+		return rules.GroupBy[*rules.TransactionFact, Part, *Sent](Retries{Keys: 128, PerKey: 16, Within: c.RetryWindow, Noticed: c.KeepAliveRaceLag})
 	},
 }
 
@@ -68,6 +68,7 @@ type Part struct {
 // by a hash of all that makes them alike.
 type Sent struct {
 	Alike accum.BottomK[accum.SmallestN[Attempt]]
+	room  []Attempt
 }
 
 // Attempt is one sending of a request.
@@ -93,35 +94,57 @@ type Loss struct {
 // Key takes the requests that must not be repeated and can be compared.
 func (Retries) Key(f *rules.TransactionFact) (Part, bool) {
 	part := (f.BodyHash ^ uint64(f.TargetLen)*0x9e3779b97f4a7c15) >> 58
-	return Part{f.Conn.Client.Addr(), uint8(part)}, f.Req.HeadEnd.Frame != 0 && !f.Method.Idempotent() && f.Method != http1.CONNECT &&
+	return Part{f.Client.Addr(), uint8(part)}, f.Req.HeadEnd.Frame != 0 && !f.Method.Idempotent() && f.Method != http1.CONNECT &&
 		f.BodyHashOK && f.TargetLen == len(f.Target)
 }
 
 // Add notes an attempt.
-func (r Retries) Add(s Sent, f *rules.TransactionFact) Sent {
+func (r Retries) Add(s *Sent, f *rules.TransactionFact) *Sent {
+	s = accum.Made(s)
 	alike := digest(f.BodyHash^uint64(f.Req.Body)<<1, f.MethodName, f.Target, f.Host, f.UserAgent)
 	list := s.Alike.At(alike, r.Keys)
 	if list == nil {
 		return s
 	}
-	a := Attempt{At: f.Req.First.Time, Frame: f.Req.First.Frame, Conn: f.Conn.ID, Client: f.Conn.Client, Server: f.Conn.Server,
+	a := Attempt{At: f.Req.First.Time, Frame: f.Req.First.Frame, Conn: f.ID, Client: f.Client, Server: f.Server,
 		Keyed: f.Req.Bits.Has(http1.HasIdempotencyKey)}
 	if list.Takes(a, r.PerKey, compareAttempts) {
 		if a.Loss = r.loss(f); a.Loss != nil {
 			a.Loss.Until = a.Loss.At + int64(r.Within)
+		}
+		if *list == nil {
+			*list = s.one()
 		}
 		*list = list.Add(a, r.PerKey, compareAttempts)
 	}
 	return s
 }
 
+// one returns room for an attempt: most requests are sent once, so that room
+// is made for many at a time.
+func (s *Sent) one() []Attempt {
+	if len(s.room) == 0 {
+		s.room = make([]Attempt, 8)
+	}
+	one := s.room[:0:1]
+	s.room = s.room[1:]
+	return one
+}
+
 func compareAttempts(a, b Attempt) int {
-	return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Frame, b.Frame), cmp.Compare(a.Conn, b.Conn))
+	if a.At != b.At {
+		return cmp.Compare(a.At, b.At)
+	}
+	return cmp.Or(cmp.Compare(a.Frame, b.Frame), cmp.Compare(a.Conn, b.Conn))
 }
 
 // Merge returns the attempts of both.
-func (r Retries) Merge(a, b Sent) Sent {
-	a.Alike = a.Alike.Merge(b.Alike, r.Keys, func(x, y accum.SmallestN[Attempt]) accum.SmallestN[Attempt] {
+func (r Retries) Merge(a, b *Sent) *Sent {
+	if b == nil {
+		return a
+	}
+	a = accum.Made(a)
+	a.Alike.Merge(b.Alike, r.Keys, func(x, y accum.SmallestN[Attempt]) accum.SmallestN[Attempt] {
 		return x.Merge(y, r.PerKey, compareAttempts)
 	})
 	return a
@@ -133,11 +156,12 @@ const unacknowledged = time.Second
 
 // loss tells how a request was lost, nil if it was not for all that is known.
 func (r Retries) loss(f *rules.TransactionFact) *Loss {
-	c, t := f.Conn, f.Transaction
-	if t.Resp.First.Frame != 0 || c.Missing&lossy != 0 {
+	t := f.Transaction
+	if t.Resp.First.Frame != 0 || t.Outcome != http1.Unanswered && t.Outcome != http1.Open {
 		return nil
 	}
-	if t.Outcome != http1.Unanswered && t.Outcome != http1.Open {
+	c := f.Conn()
+	if c.Missing&lossy != 0 {
 		return nil
 	}
 	l := &Loss{Method: string(t.MethodName), Target: string(t.Target), Host: string(t.Host)}
@@ -177,9 +201,9 @@ func (r Retries) loss(f *rules.TransactionFact) *Loss {
 }
 
 // Judge reports each loss that was followed by another attempt.
-func (r Retries) Judge(p *rules.Pass, _ Part, s Sent) {
-	for i := range s.Alike.Entries {
-		r.judge(p, s.Alike.Entries[i].Value)
+func (r Retries) Judge(p *rules.Pass, _ Part, s *Sent) {
+	for _, e := range s.Alike.All() {
+		r.judge(p, e.Value)
 	}
 }
 

@@ -44,7 +44,7 @@ var CloseWait = &rules.Rule{
 
 // sleeper is a side that does not close.
 type sleeper struct {
-	Pair
+	rules.Pair
 	Side http1.Side
 }
 
@@ -86,7 +86,7 @@ func (sleeping) Key(c *lifecycle.Conn) (sleeper, bool) {
 		c.Missing&(lifecycle.OneDirection|lifecycle.Gap) != 0 || c.LostCount > 0 {
 		return sleeper{}, false
 	}
-	return sleeper{pairOf(c), side}, true
+	return sleeper{rules.PairOf(c), side}, true
 }
 
 // Add notes a connection if its other side slept.
@@ -123,7 +123,7 @@ func (g sleeping) Judge(p *rules.Pass, k sleeper, a Waits) {
 	over := end(p)
 	var spans []span
 	longest := int64(0)
-	f := rules.Finding{Severity: rules.Info, Subject: k.subject(), Side: "client"}
+	f := rules.Finding{Severity: rules.Info, Subject: k.Subject(), Side: "client"}
 	for _, w := range a.List.Values() {
 		to := w.To
 		if to == 0 {

@@ -38,14 +38,14 @@ var ConnectionLeak = &rules.Rule{
 	Absence: true,
 	Needs:   lifecycle.OneDirection,
 	Group: func(*rules.Config) rules.Grouping {
-		return rules.GroupBy[*lifecycle.Conn, Pair, Spans](leaking{})
+		return rules.GroupBy[*lifecycle.Conn, rules.Pair, Spans](leaking{})
 	},
 }
 
 type leaking struct{ spanning }
 
 // Judge reports a pair whose connections are left behind.
-func (leaking) Judge(p *rules.Pass, k Pair, a Spans) {
+func (leaking) Judge(p *rules.Pass, k rules.Pair, a Spans) {
 	c := p.Config
 	over := end(p)
 	list := a.List.Values()
@@ -86,7 +86,7 @@ func (leaking) Judge(p *rules.Pass, k Pair, a Spans) {
 	}
 	growth := float64(left) / max(since(first, last), time.Second).Minutes()
 	f := rules.Finding{
-		Severity: rules.Warning, Time: idle[0], Conns: left, Subject: k.subject(), Side: "client",
+		Severity: rules.Warning, Time: idle[0], Conns: left, Subject: k.Subject(), Side: "client",
 		Frames: frames[:min(len(frames), modelFrames)],
 		Measured: []rules.Measure{
 			{Name: "left_open", Value: float64(left), Sum: true},

@@ -36,7 +36,7 @@ var ConnectionPerRequest = &rules.Rule{
 	},
 	Needs: lifecycle.OneDirection,
 	Group: func(*rules.Config) rules.Grouping {
-		return rules.GroupBy[*rules.UsageFact, Pair, Record](perRequest{})
+		return rules.GroupBy[*rules.UsageFact, rules.Pair, *Record](perRequest{})
 	},
 }
 
@@ -44,9 +44,9 @@ var ConnectionPerRequest = &rules.Rule{
 type perRequest struct{ Usage }
 
 // Judge reports a pair most of whose connections were avoidable.
-func (perRequest) Judge(p *rules.Pass, k Pair, r Record) {
+func (perRequest) Judge(p *rules.Pass, k rules.Pair, r *Record) {
 	c := p.Config
-	if len(r.Links.Entries) < c.AvoidableMin {
+	if r.most() < c.AvoidableMin || float64(r.most()) < c.AvoidableUsePart*float64(r.least()) {
 		return
 	}
 	m := r.Model(c.PoolIdle)
@@ -55,7 +55,7 @@ func (perRequest) Judge(p *rules.Pass, k Pair, r Record) {
 		return
 	}
 	lost := m.Setup + m.Slow
-	s := k.subject()
+	s := k.Subject()
 	s.Host = c.Redact.Host(r.single())
 	f := rules.Finding{
 		Severity: rules.Warning,

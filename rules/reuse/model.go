@@ -90,7 +90,8 @@ const work = 10 * time.Millisecond
 // connection, if the server does.
 func (r *Record) Model(hold time.Duration) Model {
 	var m Model
-	needs := r.needs(&m)
+	links := r.Links.All()
+	needs := r.needs(&m, links)
 	if len(needs) == 0 {
 		return m
 	}
@@ -99,26 +100,28 @@ func (r *Record) Model(hold time.Duration) Model {
 	}
 	m.replay(needs, hold)
 	m.Observed, m.Estimated = estimate(needs, hold)
-	m.MaxParallel = parallel(r.Links.Entries)
+	m.MaxParallel = parallel(links)
 	return m
 }
 
 // needs lists the uses in the order of their origins.
-func (r *Record) needs(m *Model) []need {
+func (r *Record) needs(m *Model, links []accum.Entry[Link]) []need {
+	for i := range links {
+		links[i].Value.met = false
+	}
 	uses := r.Uses.Values()
-	m.Part = r.Links.Full || len(uses) >= maxUses
+	m.Part = r.Links.Full() || len(uses) >= maxUses
 	out := make([]need, 0, len(uses))
-	seen := map[*Link]bool{}
 	for _, u := range uses {
 		l := r.Links.Get(u.Conn)
 		if l == nil || l.Left || l.Probe {
 			continue
 		}
-		n := need{Use: u, link: l, origin: u.Start, opens: !seen[l]}
+		n := need{Use: u, link: l, origin: u.Start, opens: !l.met}
 		if n.opens {
-			seen[l] = true
+			l.met = true
 			if l.Blind && l.Began { // ready when it was used, as far as one can tell
-				l.Ready, l.Setup, l.Blind = u.Start, max(0, u.Start-l.Opened), false
+				l.Ready, l.Blind = u.Start, false
 			}
 			if l.Began && u.Start-l.Ready <= int64(early) {
 				n.origin = min(l.Opened, u.Start)
@@ -157,7 +160,7 @@ func (m *Model) replay(needs []need, hold time.Duration) {
 		case !n.opens || !n.link.Began:
 		case idle:
 			m.Avoidable++
-			m.Setup += n.link.Setup
+			m.Setup += n.link.Setup()
 			m.Slow += n.link.Slow
 			if len(m.Frames) < modelFrames {
 				m.Frames = append(m.Frames, n.Conn)
@@ -208,7 +211,7 @@ func estimate(needs []need, hold time.Duration) (observed, estimated time.Durati
 		wait := n.Start - n.origin // set-up, and what the client did before it asked
 		own := int64(0)
 		if n.opens && n.link.Began && wait > 0 {
-			own = min(n.link.Setup, wait)
+			own = min(n.link.Setup(), wait)
 			if wait-own <= int64(work) {
 				own = wait // the client's own part in setting up
 			}
@@ -259,7 +262,7 @@ func peak(spans []span) (n int, at int64) {
 }
 
 func parallel(links []accum.Entry[Link]) int {
-	var spans []span
+	spans := make([]span, 0, len(links))
 	for i := range links {
 		if l := &links[i].Value; l.N > 0 && !l.Left && !l.Probe {
 			spans = append(spans, span{l.Opened, l.Closed})

@@ -3,24 +3,9 @@
 package reuse
 
 import (
-	"net/netip"
-
 	"github.com/connlint/connlint/analyzers/http1"
 	"github.com/connlint/connlint/analyzers/lifecycle"
-	"github.com/connlint/connlint/rules"
 )
-
-// Pair is a client's host and the server endpoint it talks to.
-type Pair struct {
-	Client netip.Addr
-	Server netip.AddrPort
-}
-
-func pairOf(c *lifecycle.Conn) Pair { return Pair{c.Client.Addr(), c.Server} }
-
-func (p Pair) subject() rules.Subject {
-	return rules.Subject{Client: netip.AddrPortFrom(p.Client, 0), Server: p.Server}
-}
 
 // web reports whether a connection carried HTTP/1 or TLS that is not known to
 // hold anything else.

@@ -34,14 +34,14 @@ var ParallelExcess = &rules.Rule{
 	Absence: true,
 	Needs:   lifecycle.OneDirection | lifecycle.SnapCut,
 	Group: func(*rules.Config) rules.Grouping {
-		return rules.GroupBy[*lifecycle.Conn, Pair, Spans](parallelism{})
+		return rules.GroupBy[*lifecycle.Conn, rules.Pair, Spans](parallelism{})
 	},
 }
 
 type parallelism struct{ spanning }
 
 // Judge reports a pair with too many connections open at once.
-func (parallelism) Judge(p *rules.Pass, k Pair, a Spans) {
+func (parallelism) Judge(p *rules.Pass, k rules.Pair, a Spans) {
 	if a.Proxy || a.Cut || p.Totals != nil && k.Client != k.Server.Addr() && p.Totals.Servers[k.Client] {
 		return
 	}
@@ -55,7 +55,7 @@ func (parallelism) Judge(p *rules.Pass, k Pair, a Spans) {
 		return
 	}
 	f := rules.Finding{
-		Severity: rules.Info, Time: at, Conns: n, Subject: k.subject(), Side: "client",
+		Severity: rules.Info, Time: at, Conns: n, Subject: k.Subject(), Side: "client",
 		Measured: []rules.Measure{{Name: "peak_connections", Value: float64(n)}, {Name: "connections", Value: float64(a.N)}},
 	}
 	for _, s := range list {

@@ -96,10 +96,11 @@ func TestLaws(t *testing.T) {
 	rulestest.Laws(t, limiting{}, conns())
 	rulestest.Laws(t, failing{}, conns())
 	rulestest.Laws(t, Usage{}, rapid.Custom(func(t *rapid.T) *rules.UsageFact {
-		f := &rules.UsageFact{Conn: conns().Draw(t, "conn")}
-		f.Conn.Protocol = rapid.SampledFrom([]http1.Protocol{http1.HTTP1, http1.TLS, http1.WebSocket}).Draw(t, "as")
-		f.Conn.Requests = 1
-		mark := func(d int64) http1.Mark { return http1.Mark{Time: f.Conn.Start + d, Frame: f.Conn.ID + uint64(d)} }
+		c := conns().Draw(t, "conn")
+		c.Protocol = rapid.SampledFrom([]http1.Protocol{http1.HTTP1, http1.TLS, http1.WebSocket}).Draw(t, "as")
+		c.Requests = 1
+		f := &rules.UsageFact{Party: rules.PartyOf(c)}
+		mark := func(d int64) http1.Mark { return http1.Mark{Time: c.Start + d, Frame: c.ID + uint64(d)} }
 		switch rapid.IntRange(0, 2).Draw(t, "kind") {
 		case 0:
 			f.Transaction = &http1.Transaction{Host: []byte(rapid.SampledFrom([]string{"", "a", "b", "c"}).Draw(t, "host"))}
@@ -107,8 +108,8 @@ func TestLaws(t *testing.T) {
 		case 1:
 			f.Turn = &timing.Turn{ReqFirst: mark(30), ReqLast: mark(31), RespFirst: mark(35), RespLast: mark(45), First: true,
 				Flights: rapid.IntRange(1, 3).Draw(t, "flights"), RTT: 5, FirstFlight: 10, RespBytes: 100}
-			if f.Conn.Protocol == http1.TLS {
-				f.Conn.Missing = lifecycle.Encrypted
+			if c.Protocol == http1.TLS {
+				c.Missing = lifecycle.Encrypted
 			}
 		}
 		return f
@@ -123,30 +124,30 @@ func TestBounds(t *testing.T) {
 		at := int64(i) * int64(time.Millisecond)
 		tr.Req.First = http1.Mark{Time: at, Frame: uint64(i + 1)}
 		tr.Resp.First, tr.Resp.Last = tr.Req.First, http1.Mark{Time: at + 1000, Frame: uint64(i + 1)}
-		return &rules.UsageFact{Transaction: tr, Conn: &lifecycle.Conn{ID: uint64(i + 1), Protocol: http1.HTTP1, ClientKnown: true}}
+		return &rules.UsageFact{Transaction: tr, Party: rules.PartyOf(&lifecycle.Conn{ID: uint64(i + 1), Protocol: http1.HTTP1, ClientKnown: true})}
 	}
 	const n = 3 * maxUses
-	var up, down Record
+	var up, down *Record
 	for i := range n {
 		up = Usage{}.Add(up, one(i))
 	}
-	parts := make([]Record, 7)
+	parts := make([]*Record, 7)
 	for i := range n {
 		parts[i%7] = Usage{}.Add(parts[i%7], one(i))
 	}
 	for i := range parts {
 		down = Usage{}.Merge(down, parts[i])
 	}
-	for _, r := range []Record{up, down} {
+	for _, r := range []*Record{up, down} {
 		uses := r.Uses.Values()
-		if len(uses) != maxUses || len(r.Links.Entries) != maxLinks || !r.Links.Full || r.Transactions != n {
-			t.Errorf("%d uses, %d links, %d transactions", len(uses), len(r.Links.Entries), r.Transactions)
+		if len(uses) != maxUses || len(r.Links.All()) != maxLinks || !r.Links.Full() || r.Transactions != n {
+			t.Errorf("%d uses, %d links, %d transactions", len(uses), len(r.Links.All()), r.Transactions)
 		}
 		if last := uses[maxUses-1]; last.Frame != maxUses {
 			t.Errorf("the last use kept is of frame %d", last.Frame)
 		}
 	}
-	if s := (&up).stats(Pair{}, time.Second); s.Transactions != n {
+	if s := up.stats(rules.Pair{}, time.Second); s.Transactions != n {
 		t.Errorf("%+v", s)
 	}
 }
@@ -174,7 +175,7 @@ func TestModel(t *testing.T) {
 				v := Use{Start: u.start * ms, End: u.end * ms, Conn: uint64(u.conn), Frame: uint64(i + 1)}
 				l := Usage{}.use(&r, v)
 				if l.Opened == 0 {
-					l.Opened, l.Ready, l.Setup, l.Began = v.Start-tt.opened*ms, v.Start-tt.opened*ms+tt.setup*ms, tt.setup*ms, true
+					l.Opened, l.Ready, l.Began = v.Start-tt.opened*ms, v.Start-tt.opened*ms+tt.setup*ms, true
 				}
 			}
 			m := r.Model(10 * time.Second)
@@ -209,7 +210,7 @@ func BenchmarkModel(b *testing.B) {
 	var r Record
 	for i := range int64(maxLinks) {
 		l := Usage{}.use(&r, Use{Start: i * 1e6, End: i*1e6 + 500_000, Conn: uint64(i + 1), Frame: uint64(i + 1)})
-		l.Began, l.Opened, l.Ready, l.Setup = true, i*1e6, i*1e6, 100_000
+		l.Began, l.Opened, l.Ready = true, i*1e6, i*1e6+100_000
 	}
 	for b.Loop() {
 		r.Model(10 * time.Second)

@@ -40,7 +40,9 @@ type Spans struct {
 type spanning struct{}
 
 // Key returns the pair of a connection that carried HTTP/1 or TLS.
-func (spanning) Key(c *lifecycle.Conn) (Pair, bool) { return pairOf(c), c.ClientKnown && web(c) }
+func (spanning) Key(c *lifecycle.Conn) (rules.Pair, bool) {
+	return rules.PairOf(c), c.ClientKnown && web(c)
+}
 
 // Add notes a connection.
 func (spanning) Add(a Spans, c *lifecycle.Conn) Spans {

@@ -10,7 +10,7 @@ import (
 
 // Stats sums up how the connections of one pair were used.
 type Stats struct {
-	Pair
+	rules.Pair
 	Host                      string // that was asked for, "" if several or unknown
 	TLS                       bool
 	Connections, Transactions int64
@@ -27,14 +27,14 @@ type Stats struct {
 
 // Grouping returns the aggregate that [All] reads, which is that of REU001.
 func Grouping() rules.Grouping {
-	return rules.GroupBy[*rules.UsageFact, Pair, Record](perRequest{})
+	return rules.GroupBy[*rules.UsageFact, rules.Pair, *Record](perRequest{})
 }
 
 // All returns the stats of each pair in g, a filled [Grouping], those with the
 // most connections first. hold is how long an ideal pool keeps an idle
 // connection.
 func All(g rules.Grouper, hold time.Duration) []Stats {
-	values := rules.ValuesOf[*rules.UsageFact, Pair, Record](g)
+	values := rules.ValuesOf[*rules.UsageFact, rules.Pair, *Record](g)
 	out := make([]Stats, 0, len(values))
 	for k, r := range values {
 		if r.Connections > 0 {
@@ -47,7 +47,7 @@ func All(g rules.Grouper, hold time.Duration) []Stats {
 	return out
 }
 
-func (r *Record) stats(k Pair, hold time.Duration) Stats {
+func (r *Record) stats(k rules.Pair, hold time.Duration) Stats {
 	m := r.Model(hold)
 	s := Stats{Pair: k, Host: r.single(), TLS: r.Encrypted > 0, Connections: r.Connections, Transactions: r.Transactions,
 		MaxParallel: m.MaxParallel, Avoidable: int64(m.Avoidable), Setup: time.Duration(r.Setup), Slow: time.Duration(r.Slow),

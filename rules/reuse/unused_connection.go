@@ -39,7 +39,7 @@ var UnusedConnection = &rules.Rule{
 	Absence: true,
 	Needs:   lifecycle.OneDirection,
 	Group: func(c *rules.Config) rules.Grouping {
-		return rules.GroupBy[*lifecycle.Conn, Pair, Unused](idling{After: int64(c.UnusedAfter), Probe: int64(c.UnusedProbe)})
+		return rules.GroupBy[*lifecycle.Conn, rules.Pair, Unused](idling{After: int64(c.UnusedAfter), Probe: int64(c.UnusedProbe)})
 	},
 }
 
@@ -76,8 +76,8 @@ func silenceOrder(a, b Silence) int {
 }
 
 // Key returns the connection's pair.
-func (idling) Key(c *lifecycle.Conn) (Pair, bool) {
-	return pairOf(c), c.ClientKnown && (web(c) || c.Protocol == http1.Undecided)
+func (idling) Key(c *lifecycle.Conn) (rules.Pair, bool) {
+	return rules.PairOf(c), c.ClientKnown && (web(c) || c.Protocol == http1.Undecided)
 }
 
 // Add notes a connection.
@@ -129,7 +129,7 @@ func (idling) Merge(a, b Unused) Unused {
 }
 
 // Judge reports a pair's unused connections.
-func (g idling) Judge(p *rules.Pass, k Pair, a Unused) {
+func (g idling) Judge(p *rules.Pass, k rules.Pair, a Unused) {
 	if !a.Web && !slices.Contains([]uint16{80, 443, 3128, 8000, 8008, 8080, 8081, 8443, 8888}, k.Server.Port()) {
 		return
 	}
@@ -149,7 +149,7 @@ func (g idling) Judge(p *rules.Pass, k Pair, a Unused) {
 		return
 	}
 	f := rules.Finding{
-		Severity: rules.Info, Conns: int(n), Subject: k.subject(), Side: "client",
+		Severity: rules.Info, Conns: int(n), Subject: k.Subject(), Side: "client",
 		Measured: []rules.Measure{
 			{Name: "unused_connections", Value: float64(n), Sum: true},
 			{Name: "longest_s", Value: float64(longest) / 1e9},

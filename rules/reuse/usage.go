@@ -44,6 +44,9 @@ type Record struct {
 	// IdleLimit is the shortest time after which the server closed, or says it
 	// will close, an idle connection, nanoseconds.
 	IdleLimit accum.MinMax[int64]
+
+	agent uint64 // the last one that was looked at, and whether it is a probe
+	probe bool
 }
 
 // Ender is who ended a connection.
@@ -92,15 +95,13 @@ func (c Cause) Text() string {
 type Link struct {
 	Opened int64 // SYN, or first segment
 	Ready  int64 // handshakes done
-	Setup  int64 // of TCP and TLS, nanoseconds, 0 if not seen
 	Slow   int64 // what slow start added to the first response, nanoseconds
 	Closed int64 // 0 while open
 	Shut   int64 // the client's FIN or RST, if it was the first to end it
 	Over   int64 // the last segment, 0 while open
-	First  int64 // start of its first use
 	Busy   int64 // nanoseconds
-	N      int64 // uses
 	Agent  uint64
+	N      uint32 // uses
 	Cause  Cause
 	By     Ender
 	Began  bool // its SYN was seen
@@ -108,6 +109,16 @@ type Link struct {
 	Left   bool // it does not carry HTTP/1 any more
 	Ended  bool // its end, or that of the capture, was told
 	Blind  bool // when TLS was ready is not known
+	met    bool // by the model
+}
+
+// Setup returns how long the handshakes of TCP and TLS took, in nanoseconds, 0
+// if they were not seen.
+func (l *Link) Setup() int64 {
+	if !l.Began {
+		return 0
+	}
+	return max(0, l.Ready-l.Opened)
 }
 
 // Use is one transaction or turn.
@@ -126,40 +137,51 @@ func (u Use) Compare(o Use) int {
 }
 
 // Key returns the pair of a connection that carries HTTP/1 or TLS, or did.
-func (Usage) Key(f *rules.UsageFact) (Pair, bool) {
-	c := f.Conn
-	return pairOf(c), c.ClientKnown && (web(c) || c.Requests > 0 || c.Protocol == http1.TLS)
+func (Usage) Key(f *rules.UsageFact) (rules.Pair, bool) {
+	if t := f.Transaction; t != nil && t.Req.First.Frame != 0 {
+		return f.Pair(), f.ClientKnown
+	}
+	c := f.Conn()
+	return f.Pair(), c.ClientKnown && (web(c) || c.Requests > 0 || c.Protocol == http1.TLS)
 }
 
 // Add notes a use of a connection, or its end.
-func (u Usage) Add(r Record, f *rules.UsageFact) Record {
+func (u Usage) Add(r *Record, f *rules.UsageFact) *Record {
+	r = accum.Made(r)
 	switch {
 	case f.Transaction != nil:
-		u.transaction(&r, f.Transaction, f.Conn)
+		u.transaction(r, f.Transaction, f)
 	case f.Turn != nil:
-		u.turn(&r, f.Turn, f.Conn)
+		u.turn(r, f.Turn, f.Conn())
 	default:
-		u.end(&r, f.Conn)
+		u.end(r, f.Conn())
 	}
 	return r
 }
 
-func (u Usage) transaction(r *Record, t *http1.Transaction, c *lifecycle.Conn) {
+func (u Usage) transaction(r *Record, t *http1.Transaction, f *rules.UsageFact) {
 	if t.Resp.First.Frame != 0 && t.Resp.Framing == http1.Switched {
-		if l := r.Links.At(c.ID, maxLinks); l != nil {
+		if l := r.Links.At(f.ID, maxLinks); l != nil {
 			l.Left = true
 		}
 		return
 	}
-	if t.Outcome != http1.Answered || c.Missing&lifecycle.SnapCut != 0 {
+	if t.Outcome != http1.Answered || f.SnapCut {
 		return
 	}
-	if len(t.Host) > 0 {
-		r.Hosts = addHost(r.Hosts, string(t.Host))
+	if host := t.Host; len(host) > 0 && !slices.ContainsFunc(r.Hosts, func(h string) bool { return h == string(host) }) {
+		r.Hosts = addHost(r.Hosts, string(host))
 	}
-	if l := u.use(r, Use{Start: t.Req.First.Time, End: t.Resp.Last.Time, Conn: c.ID, Frame: t.Req.First.Frame}); l != nil {
-		l.Agent = max(l.Agent, agent(t.UserAgent))
-		l.Probe = l.Probe || probe(t.UserAgent)
+	l := u.use(r, Use{Start: t.Req.First.Time, End: t.Resp.Last.Time, Conn: f.ID, Frame: t.Req.First.Frame})
+	if l == nil {
+		return
+	}
+	if a := agent(t.UserAgent); a != l.Agent { // else it was looked at before
+		if a != r.agent {
+			r.agent, r.probe = a, probe(t.UserAgent)
+		}
+		l.Agent = max(l.Agent, a)
+		l.Probe = l.Probe || r.probe
 	}
 }
 
@@ -168,9 +190,9 @@ func (u Usage) turn(r *Record, t *timing.Turn, c *lifecycle.Conn) {
 		return
 	}
 	if t.First && t.Flights > 1 && t.RTT > 0 {
+		slow := slowStart(t)
+		r.Slow += slow
 		if l := r.Links.At(c.ID, maxLinks); l != nil {
-			slow := slowStart(t)
-			r.Slow += slow
 			l.Slow += slow
 		}
 	}
@@ -241,9 +263,6 @@ func (Usage) use(r *Record, v Use) *Link {
 	}
 	l.N++
 	l.Busy += busy
-	if l.First == 0 || v.Start < l.First {
-		l.First = v.Start
-	}
 	return l
 }
 
@@ -274,14 +293,13 @@ func (Usage) end(r *Record, c *lifecycle.Conn) {
 				e.Ready = c.TLS.Done.Time
 			}
 		}
-		e.Setup = max(0, e.Ready-e.Opened)
 	}
 	if shut := ending(&c.End[http1.Client]); shut.Seen() && c.First == http1.Client {
 		e.Shut = shut.Time
 	}
 	r.Connections++
 	r.ClosedBy[e.By]++
-	r.Setup += e.Setup
+	r.Setup += e.Setup()
 	over := c.Last
 	if e.Closed != 0 {
 		over = e.Closed
@@ -304,10 +322,7 @@ func (l Link) merge(o Link) Link {
 	if l.Opened == 0 || o.Opened != 0 && o.Opened < l.Opened {
 		l.Opened = o.Opened
 	}
-	if l.First == 0 || o.First != 0 && o.First < l.First {
-		l.First = o.First
-	}
-	l.Ready, l.Setup, l.Closed, l.Shut = max(l.Ready, o.Ready), max(l.Setup, o.Setup), max(l.Closed, o.Closed), max(l.Shut, o.Shut)
+	l.Ready, l.Closed, l.Shut = max(l.Ready, o.Ready), max(l.Closed, o.Closed), max(l.Shut, o.Shut)
 	l.Over, l.By = max(l.Over, o.Over), max(l.By, o.By)
 	l.Slow += o.Slow
 	l.Busy += o.Busy
@@ -319,8 +334,12 @@ func (l Link) merge(o Link) Link {
 }
 
 // Merge returns what is known from both.
-func (Usage) Merge(a, b Record) Record {
-	a.Links = a.Links.Merge(b.Links, maxLinks, Link.merge)
+func (Usage) Merge(a, b *Record) *Record {
+	if b == nil {
+		return a
+	}
+	a = accum.Made(a)
+	a.Links.Merge(b.Links, maxLinks, Link.merge)
 	a.Uses.Merge(b.Uses, maxUses)
 	for _, h := range b.Hosts {
 		a.Hosts = addHost(a.Hosts, h)
@@ -340,13 +359,31 @@ func (Usage) Merge(a, b Record) Record {
 }
 
 // Judge does nothing: Usage is what others judge.
-func (Usage) Judge(*rules.Pass, Pair, Record) {}
+func (Usage) Judge(*rules.Pass, rules.Pair, *Record) {}
 
 func addHost(s accum.SmallestN[string], h string) accum.SmallestN[string] {
 	if slices.Contains(s, h) {
 		return s
 	}
 	return s.Add(h, maxHosts, cmp.Compare[string])
+}
+
+// most returns no fewer than the connections that the model would look at.
+func (r *Record) most() int { return len(r.Links.All()) }
+
+// least returns no more than the uses that the model would look at, without
+// looking at each.
+func (r *Record) least() int {
+	if r.Links.Full() {
+		return 0
+	}
+	n := r.Uses.Len()
+	for _, e := range r.Links.All() {
+		if l := &e.Value; l.Left || l.Probe {
+			n -= int(l.N)
+		}
+	}
+	return n
 }
 
 // endedBy says who ended a connection.
@@ -433,7 +470,7 @@ func (r *Record) single() string {
 	return ""
 }
 
-var _ rules.Aggregate[*rules.UsageFact, Pair, Record] = Usage{}
+var _ rules.Aggregate[*rules.UsageFact, rules.Pair, *Record] = Usage{}
 
 // CauseNamed returns the cause that String calls so, NoCause for none.
 func CauseNamed(name string) Cause {

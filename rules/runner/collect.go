@@ -59,13 +59,19 @@ func line(f *rules.Finding) uint64 {
 }
 
 func newFound(rule int, key string, suppressed int, f *rules.Finding) *found {
-	g := &found{rule: rule, key: key, suppressed: suppressed, first: *f, n: 1, conns: max(f.Conns, 1), cost: f.Cost}
+	g := &found{}
+	g.begin(rule, key, suppressed, f)
+	return g
+}
+
+// begin makes g the group of one occurrence.
+func (g *found) begin(rule int, key string, suppressed int, f *rules.Finding) {
+	*g = found{rule: rule, key: key, suppressed: suppressed, first: *f, n: 1, conns: max(f.Conns, 1), cost: f.Cost, sums: g.sums[:0]}
 	for _, m := range f.Measured {
 		if m.Sum {
 			g.sums = append(g.sums, sum{m.Name, micro(m.Value)})
 		}
 	}
-	return g
 }
 
 // alike reports whether g and o belong into one group.
@@ -113,7 +119,8 @@ type collection struct {
 	over  uint64       // occurrences that found no room
 }
 
-func (c *collection) add(g *found) {
+// add takes in a group, and reports whether it keeps g itself.
+func (c *collection) add(g *found) (kept bool) {
 	if c.emit != nil {
 		for _, p := range g.parts {
 			c.emit(p)
@@ -122,21 +129,29 @@ func (c *collection) add(g *found) {
 	}
 	if c.all {
 		c.each = append(c.each, g)
-		return
+		return true
 	}
 	k := findingKey{g.rule, g.key, g.suppressed}
 	if have := c.groups[k]; have != nil {
 		have.add(g, true)
-		return
+		return false
 	}
 	if c.limit > 0 && len(c.groups) >= c.limit {
 		c.over += uint64(g.n)
-		return
+		return false
 	}
 	if c.groups == nil {
 		c.groups = map[findingKey]*found{}
 	}
 	c.groups[k] = g
+	return true
+}
+
+// tells reports whether of an occurrence with that fingerprint nothing will be
+// told but that it was: a group has a worse or earlier one.
+func (c *collection) tells(rule int, key string, suppressed int, f *rules.Finding) bool {
+	have := c.groups[findingKey{rule, key, suppressed}]
+	return have != nil && (have.first.Severity > f.Severity || have.first.Severity == f.Severity && line(&have.first) < line(f))
 }
 
 func (c *collection) merge(o *collection) {
@@ -190,6 +205,13 @@ type pending struct {
 	fired map[int]bool
 }
 
+// reset empties p, to be used again.
+func (p *pending) reset() {
+	clear(p.list)
+	p.list = p.list[:0]
+	clear(p.fired)
+}
+
 // maxPending bounds the findings of one connection that are kept apart; more
 // are counted into the last alike.
 const maxPending = 256
@@ -218,14 +240,18 @@ func (p *pending) add(g *found) {
 
 // settle applies the order of precedence and returns what stands.
 func (p *pending) settle(list []*rules.Rule, order map[string][]string) []*found {
-	stands := make([]bool, len(p.list))
-	for i, g := range p.list {
-		code := list[g.rule].Code
-		stands[i] = !slices.ContainsFunc(p.list, func(o *found) bool {
-			return slices.Contains(order[list[o.rule].Code], code) && sameCause(&o.first, &g.first)
-		})
+	if len(p.list) == 1 {
+		return p.list
 	}
-	var out []*found
+	var few [8]bool
+	stands := few[:0]
+	for _, g := range p.list {
+		code := list[g.rule].Code
+		stands = append(stands, !slices.ContainsFunc(p.list, func(o *found) bool {
+			return slices.Contains(order[list[o.rule].Code], code) && sameCause(&o.first, &g.first)
+		}))
+	}
+	out := p.list[:0]
 	for i, g := range p.list {
 		if !stands[i] {
 			continue

@@ -39,8 +39,22 @@ type judge struct {
 	pend []pending // by a connection's Tag; 0 is unused
 	free []uint32
 
+	coverable []bool             // by rule, whether one across connections may explain its findings
+	prints    map[printed]string // fingerprints made lately
+	spare     []*found           // to be used again
+
 	cur *analyzers.Conn // the connection of the fact at hand
 	rec *lifecycle.Conn // its record, once asked for
+	met bool            // party describes it
+
+	// What facts are lent in: on the heap once, not for each fact.
+	party rules.Party
+	lent  struct {
+		transaction rules.TransactionFact
+		turn        rules.TurnFact
+		stall       rules.StallFact
+		usage       rules.UsageFact
+	}
 
 	firsts   []byte // first frames of connections, as differences in uvarints
 	last     uint64
@@ -87,7 +101,7 @@ type abstention struct {
 // newJudge returns the judge of one of so many workers.
 func newJudge(opts *Options, workers int) *judge {
 	j := &judge{opts: opts, pend: make([]pending, 1), missing: map[lifecycle.Evidence]*lack{}, servers: map[netip.Addr]bool{},
-		abstains: map[abstention]uint64{}}
+		abstains: map[abstention]uint64{}, coverable: coverable(opts), prints: map[printed]string{}}
 	j.found.all = opts.All
 	for i, r := range opts.Rules {
 		for _, l := range []struct {
@@ -102,20 +116,22 @@ func newJudge(opts *Options, workers int) *judge {
 			}
 		}
 	}
+	var keys rules.Keys
 	for _, group := range opts.Groups {
-		j.extra = append(j.extra, group.New())
+		j.extra = append(j.extra, group.New(&keys))
 	}
 	j.shared = make([]bool, len(j.extra))
-	j.group()
+	j.group(&keys)
+	j.party.Record = j.record
 	j.track = analyzers.NewTracker(j.facts(), j.trackerOptions(workers))
 	return j
 }
 
 // group begins the rules' aggregates anew.
-func (j *judge) group() {
+func (j *judge) group(keys *rules.Keys) {
 	j.views = make([]*view, 1+len(j.opts.Overrides))
 	j.views[0] = j.newView(j.opts.Config, func(_ int, g rules.Grouping) rules.Grouper {
-		own := g.New()
+		own := g.New(keys)
 		// A stream begins those of the rules anew now and then.
 		if k := slices.Index(j.opts.Groups, g); k >= 0 && j.opts.Stream == nil {
 			j.extra[k], j.shared[k] = own, true
@@ -130,7 +146,7 @@ func (j *judge) group() {
 func (j *judge) newView(c *rules.Config, group func(int, rules.Grouping) rules.Grouper) *view {
 	v := &view{passes: make([]rules.Pass, len(j.opts.Rules)), groupers: make([]rules.Grouper, len(j.opts.Rules))}
 	for i, r := range j.opts.Rules {
-		v.passes[i] = rules.Pass{Config: c, Conn: j.record, Report: func(f rules.Finding) { j.report(i, f) }}
+		v.passes[i] = rules.Pass{Config: c, Conn: j.record, Last: j.lastExchange, Report: func(f rules.Finding) { j.report(i, f) }}
 		if r.Group != nil {
 			v.groupers[i] = group(i, r.Group(c))
 			v.feeds(v.groupers[i])
@@ -220,7 +236,7 @@ func (j *judge) facts() analyzers.Facts {
 
 // at makes c the connection of the fact at hand.
 func (j *judge) at(c *analyzers.Conn) {
-	j.cur, j.rec = c, nil
+	j.cur, j.rec, j.met = c, nil, false
 	if len(j.views) > 1 {
 		j.view = j.viewOf(c)
 	}
@@ -232,6 +248,24 @@ func (j *judge) record() *lifecycle.Conn {
 	}
 	return j.rec
 }
+
+// who returns the connection of the fact at hand, as facts tell of it.
+func (j *judge) who() *rules.Party {
+	if j.met {
+		return &j.party
+	}
+	j.met = true
+	c := j.cur
+	life := &c.State.Life
+	dir, known := life.Client()
+	j.party = rules.Party{ID: c.ID, ClientKnown: known, Protocol: c.State.HTTP.Protocol(), Last: life.LastExchange(),
+		Asked: life.LastData(c.ID, http1.Client), SnapCut: life.Missing&lifecycle.SnapCut != 0, Record: j.party.Record}
+	j.party.Client, j.party.Server = lifecycle.Ends(&c.Key, dir)
+	return &j.party
+}
+
+// lastExchange returns the last answered transaction of the connection at hand.
+func (j *judge) lastExchange() *lifecycle.Exchange { return j.cur.State.Life.LastExchange() }
 
 func (j *judge) onOpened(c *analyzers.Conn) {
 	if j.out != nil {
@@ -268,19 +302,23 @@ func (j *judge) onTransaction(c *analyzers.Conn, t *http1.Transaction) {
 		j.opts.Rules[i].Transaction(&j.passes[i], t)
 	}
 	if len(j.trans) > 0 {
-		f := rules.TransactionFact{Transaction: t, Conn: j.record()}
+		f := &j.lent.transaction
+		*f = rules.TransactionFact{Transaction: t, Party: j.who()}
 		for _, g := range j.trans {
-			g.Add(&f)
+			g.Add(f)
 		}
 	}
 	if len(j.uses) > 0 {
-		j.use(rules.UsageFact{Transaction: t, Conn: j.record()})
+		j.use(t, nil)
 	}
 }
 
-func (j *judge) use(f rules.UsageFact) {
+// use adds to the aggregates of what the connection at hand is used for.
+func (j *judge) use(t *http1.Transaction, turn *timing.Turn) {
+	f := &j.lent.usage
+	*f = rules.UsageFact{Transaction: t, Turn: turn, Party: j.who()}
 	for _, g := range j.uses {
-		g.Add(&f)
+		g.Add(f)
 	}
 }
 
@@ -297,9 +335,10 @@ func (j *judge) onStall(c *analyzers.Conn, s *timing.Stall, t *http1.Transaction
 		j.opts.Rules[i].Stall(&j.passes[i], s, t)
 	}
 	if len(j.stalls) > 0 {
-		f := rules.StallFact{Stall: s, Transaction: t, Conn: j.record()}
+		f := &j.lent.stall
+		*f = rules.StallFact{Stall: s, Transaction: t, Party: j.who()}
 		for _, g := range j.stalls {
-			g.Add(&f)
+			g.Add(f)
 		}
 	}
 }
@@ -310,15 +349,15 @@ func (j *judge) onTurn(c *analyzers.Conn, t *timing.Turn) {
 		j.opts.Rules[i].Turn(&j.passes[i], t)
 	}
 	if len(j.turns) > 0 {
-		f := rules.TurnFact{Turn: t, Conn: j.record()}
+		f := &j.lent.turn
+		*f = rules.TurnFact{Turn: t, Party: j.who()}
 		for _, g := range j.turns {
-			g.Add(&f)
+			g.Add(f)
 		}
 	}
 	if len(j.uses) > 0 {
-		r := j.record()
-		if r.Missing&(lifecycle.Encrypted|lifecycle.SnapCut) != 0 || t.First && t.Flights > 1 {
-			j.use(rules.UsageFact{Turn: t, Conn: r})
+		if p := j.who(); p.SnapCut || p.Protocol == http1.TLS || t.First && t.Flights > 1 {
+			j.use(nil, t)
 		}
 	}
 }
@@ -346,7 +385,9 @@ func (j *judge) onClosed(c *analyzers.Conn, r *lifecycle.Conn) {
 		for _, g := range j.conns {
 			g.Add(r)
 		}
-		j.use(rules.UsageFact{Conn: r})
+		if len(j.uses) > 0 {
+			j.use(nil, nil)
+		}
 		if r.Answered > 0 {
 			j.servers[r.Server.Addr()] = true
 		}
@@ -362,11 +403,12 @@ func (j *judge) onClosed(c *analyzers.Conn, r *lifecycle.Conn) {
 		if !c.State.Twin {
 			if p.provisional() {
 				j.undecided.add(undecided{r.ID, *p}, j)
+				*p = pending{}
 			} else {
 				j.settle(p)
 			}
 		}
-		*p = pending{}
+		p.reset()
 		j.free = append(j.free, c.State.Tag)
 		c.State.Tag = 0
 	}
@@ -382,10 +424,11 @@ func (j *judge) settle(p *pending) {
 		if j.monitor != nil {
 			j.monitor.found(g)
 		}
-		if j.coverable(g) {
+		switch {
+		case j.coverable[g.rule]:
 			j.held.add(g, &j.found)
-		} else {
-			j.found.add(g)
+		case !j.found.add(g) && j.out == nil && j.monitor == nil:
+			j.spare = append(j.spare, g)
 		}
 	}
 }
@@ -440,7 +483,18 @@ func (j *judge) report(i int, f rules.Finding) {
 			return
 		}
 	}
-	g := newFound(i, Fingerprint(j.opts.Rules[i], &f), suppressed, &f)
+	key := j.fingerprint(i, &f)
+	if f.Say != nil {
+		if j.cur == nil || j.opts.All || j.out != nil || j.monitor != nil || j.coverable[i] || !j.found.tells(i, key, suppressed, &f) {
+			f.Message = f.Say()
+		}
+		f.Say = nil
+	}
+	g := &found{}
+	if n := len(j.spare); n > 0 {
+		g, j.spare = j.spare[n-1], j.spare[:n-1]
+	}
+	g.begin(i, key, suppressed, &f)
 	if j.cur == nil {
 		if j.out != nil {
 			g.parts = []*found{g.single()}
@@ -470,15 +524,45 @@ func (j *judge) report(i int, f rules.Finding) {
 	p.add(g)
 }
 
-// coverable reports whether a finding about a connection can be explained by
-// one across connections.
-func (j *judge) coverable(g *found) bool {
-	for i, r := range j.opts.Rules {
-		if j.groupers[i] != nil && slices.Contains(j.opts.Precedence[r.Code], j.opts.Rules[g.rule].Code) {
-			return true
+// printed is what a fingerprint is made of.
+type printed struct {
+	rule                              int
+	server                            netip.AddrPort
+	host, method, target, side, shape string
+}
+
+// maxPrints bounds the fingerprints that are remembered.
+const maxPrints = 1 << 10
+
+// fingerprint returns a finding's fingerprint, of the remembered ones if it
+// can: one fault is found again and again, and hashing costs more than all the
+// rest of a finding.
+func (j *judge) fingerprint(i int, f *rules.Finding) string {
+	k := printed{i, f.Server, f.Host, f.Method, f.Target, f.Side, f.Shape}
+	key, ok := j.prints[k]
+	if !ok {
+		key = Fingerprint(j.opts.Rules[i], f)
+		if len(j.prints) >= maxPrints {
+			clear(j.prints)
+		}
+		j.prints[k] = key
+	}
+	return key
+}
+
+// coverable reports, by rule, whether one across connections can explain
+// findings about a connection.
+func coverable(opts *Options) []bool {
+	by := make([]bool, len(opts.Rules))
+	for _, r := range opts.Rules {
+		if r.Group == nil {
+			continue
+		}
+		for i, o := range opts.Rules {
+			by[i] = by[i] || slices.Contains(opts.Precedence[r.Code], o.Code)
 		}
 	}
-	return false
+	return by
 }
 
 // merge takes over what another shard's judge found.

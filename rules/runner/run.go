@@ -191,7 +191,7 @@ func (j *judge) judgeAcross(facts *rules.CaptureFacts, over bool) {
 	j.at(nil)
 	for i, r := range j.opts.Rules {
 		p := &j.passes[i]
-		p.Conn, p.Totals = nil, facts
+		p.Conn, p.Last, p.Totals = nil, nil, facts
 		if g := j.groupers[i]; g != nil {
 			p.Withdraw = func(conn uint64) { j.undecided.withdraw(i, conn) }
 			g.Judge(p)

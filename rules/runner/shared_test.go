@@ -35,7 +35,7 @@ func TestGroupsSharedWithRules(t *testing.T) {
 		if len(want) != 1 || want[0].Avoidable != 119 {
 			t.Errorf("%d pairs, %v", len(want), want)
 		}
-		if d := cmp.Diff(want, got, cmp.Comparer(func(a, b reuse.Pair) bool { return a == b })); d != "" {
+		if d := cmp.Diff(want, got, cmp.Comparer(func(a, b rules.Pair) bool { return a == b })); d != "" {
 			t.Errorf("%d workers: the group differs:\n%s", workers, d)
 		}
 		fingerprints := func(r *runner.Result) (out []string) {

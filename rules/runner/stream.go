@@ -137,7 +137,7 @@ func (j *judge) tick(s *stream, t *shard.Tick) {
 		o.index = i
 		o.window = &windowed{j.views[0].groupers, j.held, j.undecided, j.servers}
 		j.held, j.undecided, j.servers = held{}, nil, map[netip.Addr]bool{}
-		j.group()
+		j.group(&rules.Keys{})
 	}
 	j.deliver(s, t)
 }

@@ -59,7 +59,7 @@ func TestDrainLaws(t *testing.T) {
 		if rapid.Bool().Draw(t, "response") {
 			tr := &http1.Transaction{}
 			tr.Resp.First = http1.Mark{Time: at, Frame: frame}
-			return &rules.UsageFact{Transaction: tr, Conn: c}
+			return &rules.UsageFact{Transaction: tr, Party: rules.PartyOf(c)}
 		}
 		if rapid.Bool().Draw(t, "established") {
 			c.Established = lifecycle.Mark{Time: at, Frame: frame}
@@ -73,7 +73,7 @@ func TestDrainLaws(t *testing.T) {
 			c.Lost = []lifecycle.Lost{{Method: http1.POST, First: http1.Mark{Seq: 1}}, {First: http1.Mark{Seq: 10}}}
 			c.LostCount = 2
 		}
-		return &rules.UsageFact{Conn: c}
+		return &rules.UsageFact{Party: rules.PartyOf(c)}
 	})
 	rulestest.Laws(t, shutdown.Drain{}, facts)
 }

@@ -42,7 +42,7 @@ var UndrainedShutdown = &rules.Rule{
 	Absence: true,
 	Needs:   unsure,
 	Group: func(c *rules.Config) rules.Grouping {
-		return rules.GroupBy[*rules.UsageFact, netip.AddrPort, Stops](Drain{})
+		return rules.GroupBy[*rules.UsageFact, netip.AddrPort, *Stops](Drain{})
 	},
 }
 
@@ -78,18 +78,19 @@ func cutOrder(a, b Cut) int {
 
 // Key returns the server.
 func (Drain) Key(f *rules.UsageFact) (netip.AddrPort, bool) {
-	return f.Conn.Server, f.Turn == nil && f.Conn.ClientKnown
+	return f.Server, f.Turn == nil && f.ClientKnown
 }
 
 // Add notes a response, or how a connection began and ended.
-func (Drain) Add(a Stops, f *rules.UsageFact) Stops {
-	c := f.Conn
+func (Drain) Add(a *Stops, f *rules.UsageFact) *Stops {
+	a = accum.Made(a)
 	if t := f.Transaction; t != nil {
 		if t.Resp.First.Frame != 0 {
 			a.Alive = a.Alive.Add(t.Resp.First.Time, 1)
 		}
 		return a
 	}
+	c := f.Conn()
 	if c.Established.Seen() {
 		a.Alive = a.Alive.Add(c.Established.Time, 1)
 	} else if c.End[http1.Client].FirstData.Seen() {
@@ -120,7 +121,11 @@ func (Drain) Add(a Stops, f *rules.UsageFact) Stops {
 }
 
 // Merge returns what is known from both.
-func (Drain) Merge(a, b Stops) Stops {
+func (Drain) Merge(a, b *Stops) *Stops {
+	if b == nil {
+		return a
+	}
+	a = accum.Made(a)
 	a.Cuts = a.Cuts.Merge(b.Cuts, maxCut, cutOrder)
 	a.Alive = a.Alive.Merge(b.Alive)
 	a.Refused = a.Refused.Merge(b.Refused)
@@ -129,7 +134,7 @@ func (Drain) Merge(a, b Stops) Stops {
 
 // Judge looks for times at which several connections were cut and no life was
 // left.
-func (Drain) Judge(p *rules.Pass, server netip.AddrPort, a Stops) {
+func (Drain) Judge(p *rules.Pass, server netip.AddrPort, a *Stops) {
 	for i := 0; i < len(a.Cuts); {
 		n := 1
 		for i+n < len(a.Cuts) && a.Cuts[i+n].Time-a.Cuts[i].Time <= int64(stopWindow) {

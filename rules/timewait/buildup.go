@@ -41,14 +41,8 @@ var Buildup = &rules.Rule{
 	},
 	Needs: lifecycle.OneDirection,
 	Group: func(c *rules.Config) rules.Grouping {
-		return rules.GroupBy[*lifecycle.Conn, Pair, Closes](Pileup{Hold: c.TimeWait, Side: http1.Client})
+		return rules.GroupBy[*lifecycle.Conn, rules.Pair, *Closes](Pileup{Hold: c.TimeWait, Side: http1.Client})
 	},
-}
-
-// Pair is a client's address and the server it connects to.
-type Pair struct {
-	Client netip.Addr
-	Server netip.AddrPort
 }
 
 // Pileup is the aggregate: the closes after which one side holds TIME_WAIT.
@@ -75,13 +69,14 @@ type Close struct {
 const samples = 3
 
 // Key returns the connection's pair.
-func (Pileup) Key(c *lifecycle.Conn) (Pair, bool) {
-	return Pair{c.Client.Addr(), c.Server}, c.ClientKnown
+func (Pileup) Key(c *lifecycle.Conn) (rules.Pair, bool) {
+	return rules.PairOf(c), c.ClientKnown
 }
 
 // Add notes the connection's SYN, and its close if the side holds TIME_WAIT
 // after it.
-func (p Pileup) Add(a Closes, c *lifecycle.Conn) Closes {
+func (p Pileup) Add(a *Closes, c *lifecycle.Conn) *Closes {
+	a = accum.Made(a)
 	a.Conns++
 	if syn := &c.End[http1.Client].SYN; syn.Seen() {
 		a.Opened = a.Opened.Add(syn.Time)
@@ -104,7 +99,11 @@ func earlier(a, b Close) int {
 }
 
 // Merge returns the closes of both.
-func (Pileup) Merge(a, b Closes) Closes {
+func (Pileup) Merge(a, b *Closes) *Closes {
+	if b == nil {
+		return a
+	}
+	a = accum.Made(a)
 	a.At = a.At.Merge(b.At)
 	a.Opened = a.Opened.Merge(b.Opened)
 	a.Conns += b.Conns
@@ -115,8 +114,8 @@ func (Pileup) Merge(a, b Closes) Closes {
 
 // Judge weighs the ports held, and those that will be at this rate, against
 // those there are.
-func (p Pileup) Judge(pass *rules.Pass, k Pair, a Closes) {
-	w := p.weigh(pass.Config, &a)
+func (p Pileup) Judge(pass *rules.Pass, k rules.Pair, a *Closes) {
+	w := p.weigh(pass.Config, a)
 	if !w.fires {
 		return
 	}

@@ -38,7 +38,7 @@ var ServerSide = &rules.Rule{
 	},
 	Needs: lifecycle.OneDirection,
 	Group: func(c *rules.Config) rules.Grouping {
-		return rules.GroupBy[*lifecycle.Conn, Pair, Closes](serverPileup{Pileup{Hold: c.TimeWait, Side: http1.Server}})
+		return rules.GroupBy[*lifecycle.Conn, rules.Pair, *Closes](serverPileup{Pileup{Hold: c.TimeWait, Side: http1.Server}})
 	},
 }
 
@@ -46,8 +46,8 @@ var ServerSide = &rules.Rule{
 type serverPileup struct{ Pileup }
 
 // Judge reports a rate of closes that keeps many connections in TIME_WAIT.
-func (p serverPileup) Judge(pass *rules.Pass, k Pair, a Closes) {
-	w := p.weigh(pass.Config, &a)
+func (p serverPileup) Judge(pass *rules.Pass, k rules.Pair, a *Closes) {
+	w := p.weigh(pass.Config, a)
 	if a.At.N < int64(max(1, pass.Config.TimeWaitMinCloses)) || w.projected < float64(pass.Config.ServerTimeWaitMin) {
 		return
 	}

@@ -40,7 +40,7 @@ var TupleReused = &rules.Rule{
 	},
 	Needs: lifecycle.OneDirection,
 	Group: func(c *rules.Config) rules.Grouping {
-		return rules.GroupBy[*lifecycle.Conn, Pair, Reuses](Comebacks{Hold: c.TimeWait})
+		return rules.GroupBy[*lifecycle.Conn, rules.Pair, *Reuses](Comebacks{Hold: c.TimeWait})
 	},
 }
 
@@ -79,11 +79,12 @@ func reuseOrder(a, b Reuse) int {
 }
 
 // Key returns the connection's pair.
-func (Comebacks) Key(c *lifecycle.Conn) (Pair, bool) { return Pileup{}.Key(c) }
+func (Comebacks) Key(c *lifecycle.Conn) (rules.Pair, bool) { return Pileup{}.Key(c) }
 
 // Add notes the connection if it came too early.
-func (g Comebacks) Add(a Reuses, c *lifecycle.Conn) Reuses {
-	a.Closes = Pileup{Hold: g.Hold, Side: http1.Client}.Add(a.Closes, c)
+func (g Comebacks) Add(a *Reuses, c *lifecycle.Conn) *Reuses {
+	a = accum.Made(a)
+	Pileup{Hold: g.Hold, Side: http1.Client}.Add(&a.Closes, c)
 	syn := &c.End[http1.Client].SYN
 	if !early(c, g.Hold) {
 		return a
@@ -129,8 +130,12 @@ func early(c *lifecycle.Conn, hold time.Duration) bool {
 }
 
 // Merge returns the SYNs of both.
-func (g Comebacks) Merge(a, b Reuses) Reuses {
-	a.Closes = Pileup{Hold: g.Hold}.Merge(a.Closes, b.Closes)
+func (g Comebacks) Merge(a, b *Reuses) *Reuses {
+	if b == nil {
+		return a
+	}
+	a = accum.Made(a)
+	Pileup{Hold: g.Hold}.Merge(&a.Closes, &b.Closes)
 	a.N[0] += b.N[0]
 	a.N[1] += b.N[1]
 	a.Total += b.Total
@@ -141,7 +146,7 @@ func (g Comebacks) Merge(a, b Reuses) Reuses {
 }
 
 // Judge reports a pair's early SYNs.
-func (g Comebacks) Judge(pass *rules.Pass, k Pair, a Reuses) {
+func (g Comebacks) Judge(pass *rules.Pass, k rules.Pair, a *Reuses) {
 	if a.Total == 0 || a.Hurt == 0 && (Pileup{Hold: g.Hold}).weigh(pass.Config, &a.Closes).fires {
 		return
 	}

@@ -50,7 +50,7 @@ func traffic(pairs, conns int, uses func(conn int) int) shot {
 	c := shot{Result: &runner.Result{File: "dir/" + evil + ".pcap", Packets: 7, First: 1, Last: int64(time.Hour), HTTPConnections: uint64(pairs * conns)},
 		Extra: html.Extra{Ladders: map[int]*html.Ladder{}}}
 	for _, g := range html.Groups(rules.Defaults()) {
-		c.Groups = append(c.Groups, g.New())
+		c.Groups = append(c.Groups, g.New(nil))
 	}
 	id := uint64(0)
 	for p := range pairs {
@@ -69,10 +69,10 @@ func traffic(pairs, conns int, uses func(conn int) int) shot {
 				t.Req.First = http1.Mark{Time: at + 2e6 + int64(n)*step, Frame: id}
 				t.Resp.First = http1.Mark{Time: t.Req.First.Time + step/2, Frame: id}
 				t.Resp.Last = t.Resp.First
-				c.Groups[0].Add(&rules.UsageFact{Transaction: t, Conn: conn})
-				c.Groups[1].Add(&rules.StallFact{Stall: &timing.Stall{AckDelay: 40 * time.Millisecond, Next: http1.Mark{Time: t.Req.First.Time, Frame: id}}, Conn: conn})
+				c.Groups[0].Add(&rules.UsageFact{Transaction: t, Party: rules.PartyOf(conn)})
+				c.Groups[1].Add(&rules.StallFact{Stall: &timing.Stall{AckDelay: 40 * time.Millisecond, Next: http1.Mark{Time: t.Req.First.Time, Frame: id}}, Party: rules.PartyOf(conn)})
 			}
-			c.Groups[0].Add(&rules.UsageFact{Conn: conn})
+			c.Groups[0].Add(&rules.UsageFact{Party: rules.PartyOf(conn)})
 		}
 		s := runner.Series{Start: 0, Width: 1e9}
 		for i := range int64(128) {

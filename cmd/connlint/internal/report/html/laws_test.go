@@ -23,7 +23,7 @@ func TestMarksLaws(t *testing.T) {
 	rulestest.Laws(t, stalling{Min: time.Millisecond}, rapid.Custom(func(t *rapid.T) *rules.StallFact {
 		s := &timing.Stall{AckDelay: time.Duration(rapid.Int64Range(0, 1e8).Draw(t, "delay"))}
 		s.Next = http1.Mark{Time: rapid.Int64Range(0, 10).Draw(t, "time"), Frame: rapid.Uint64Range(1, 20).Draw(t, "frame")}
-		return &rules.StallFact{Stall: s, Conn: drawConn(t)}
+		return &rules.StallFact{Stall: s, Party: rules.PartyOf(drawConn(t))}
 	}))
 	// The server's FIN acknowledges nothing of the request.
 	rulestest.Laws(t, racing{}, rapid.Custom(func(t *rapid.T) *rules.UsageFact {
@@ -37,6 +37,6 @@ func TestMarksLaws(t *testing.T) {
 		tr := &http1.Transaction{Index: 1, Outcome: http1.Unanswered}
 		tr.Req.First = http1.Mark{Time: at + 1e9 + rapid.Int64Range(-1e6, 1e6).Draw(t, "race"), Frame: rapid.Uint64Range(4, 20).Draw(t, "frame"), Seq: 100, Ack: 200}
 		tr.Req.Last = tr.Req.First
-		return &rules.UsageFact{Transaction: tr, Conn: c}
+		return &rules.UsageFact{Transaction: tr, Party: rules.PartyOf(c)}
 	}))
 }

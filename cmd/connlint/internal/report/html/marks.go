@@ -8,7 +8,6 @@ import (
 	"github.com/connlint/connlint/rules"
 	"github.com/connlint/connlint/rules/accum"
 	"github.com/connlint/connlint/rules/keepalive"
-	"github.com/connlint/connlint/rules/reuse"
 )
 
 // maxMarks is how many marks of a pair are kept of each kind: the first.
@@ -53,45 +52,45 @@ func (a Marks) merge(b Marks) Marks {
 type stalling struct{ Min time.Duration }
 
 // Key returns the pair of a stall that lasted.
-func (s stalling) Key(f *rules.StallFact) (reuse.Pair, bool) {
-	if f.Disturbed || f.AckDelay < s.Min || !f.Conn.ClientKnown {
-		return reuse.Pair{}, false
+func (s stalling) Key(f *rules.StallFact) (rules.Pair, bool) {
+	if f.Disturbed || f.AckDelay < s.Min || !f.ClientKnown {
+		return rules.Pair{}, false
 	}
-	return reuse.Pair{Client: f.Conn.Client.Addr(), Server: f.Conn.Server}, true
+	return f.Pair(), true
 }
 
 // Add notes a stall.
 func (stalling) Add(a Marks, f *rules.StallFact) Marks {
-	return a.add(Mark{Time: f.Next.Time, Frame: f.Next.Frame, Conn: f.Conn.ID, Span: f.AckDelay})
+	return a.add(Mark{Time: f.Next.Time, Frame: f.Next.Frame, Conn: f.ID, Span: f.AckDelay})
 }
 
 // Merge returns the stalls of both.
 func (stalling) Merge(a, b Marks) Marks { return a.merge(b) }
 
 // Judge does nothing: the rules judge.
-func (stalling) Judge(*rules.Pass, reuse.Pair, Marks) {}
+func (stalling) Judge(*rules.Pass, rules.Pair, Marks) {}
 
 // racing is the aggregate that keeps which requests met a close.
 type racing struct{}
 
 // Key returns the pair of a request that met a close.
-func (racing) Key(f *rules.UsageFact) (reuse.Pair, bool) {
-	if f.Transaction == nil || !f.Conn.ClientKnown {
-		return reuse.Pair{}, false
+func (racing) Key(f *rules.UsageFact) (rules.Pair, bool) {
+	if f.Transaction == nil || !f.ClientKnown {
+		return rules.Pair{}, false
 	}
-	_, met := keepalive.Met(f.Conn, f.Transaction)
-	return reuse.Pair{Client: f.Conn.Client.Addr(), Server: f.Conn.Server}, met
+	_, met := keepalive.Met(f.Conn(), f.Transaction)
+	return f.Pair(), met
 }
 
 // Add notes a request.
 func (racing) Add(a Marks, f *rules.UsageFact) Marks {
-	idle, _ := keepalive.Met(f.Conn, f.Transaction)
+	idle, _ := keepalive.Met(f.Conn(), f.Transaction)
 	at := f.Transaction.Req.First
-	return a.add(Mark{Time: at.Time, Frame: at.Frame, Conn: f.Conn.ID, Span: idle, Race: true})
+	return a.add(Mark{Time: at.Time, Frame: at.Frame, Conn: f.ID, Span: idle, Race: true})
 }
 
 // Merge returns the races of both.
 func (racing) Merge(a, b Marks) Marks { return a.merge(b) }
 
 // Judge does nothing: the rules judge.
-func (racing) Judge(*rules.Pass, reuse.Pair, Marks) {}
+func (racing) Judge(*rules.Pass, rules.Pair, Marks) {}

@@ -109,12 +109,12 @@ func says(s *reuse.Stats) []string {
 
 // draw draws a pair's figures. rows are those of the capture.
 func (p *pair) draw(c *runner.Result, rows []runner.PairRow, s *reuse.Stats, ports int) {
-	record := rules.ValuesOf[*rules.UsageFact, reuse.Pair, reuse.Record](c.Groups[usageGroup])[s.Pair]
-	stalls := rules.ValuesOf[*rules.StallFact, reuse.Pair, Marks](c.Groups[stallGroup])[s.Pair]
-	races := rules.ValuesOf[*rules.UsageFact, reuse.Pair, Marks](c.Groups[raceGroup])[s.Pair]
+	record := rules.ValueOf[*rules.UsageFact, rules.Pair, *reuse.Record](c.Groups[usageGroup], s.Pair)
+	stalls := rules.ValueOf[*rules.StallFact, rules.Pair, Marks](c.Groups[stallGroup], s.Pair)
+	races := rules.ValueOf[*rules.UsageFact, rules.Pair, Marks](c.Groups[raceGroup], s.Pair)
 	p.Gain = gain(s)
-	p.Histogram = histogram(&record, uses(s))
-	p.Timeline = drawTimeline(&record, append(slices.Clone(stalls.List), races.List...), c, uses(s))
+	p.Histogram = histogram(record, uses(s))
+	p.Timeline = drawTimeline(record, append(slices.Clone(stalls.List), races.List...), c, uses(s))
 	for i := range rows {
 		if rows[i].Client == s.Client && rows[i].Server == s.Server {
 			p.Series = overTime(&rows[i].Series, ports)

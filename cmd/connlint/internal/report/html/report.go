@@ -54,8 +54,8 @@ type Extra struct {
 func Groups(c *rules.Config) []rules.Grouping {
 	return []rules.Grouping{
 		usageGroup: reuse.Grouping(),
-		stallGroup: rules.GroupBy[*rules.StallFact, reuse.Pair, Marks](stalling{c.NagleMinDelay}),
-		raceGroup:  rules.GroupBy[*rules.UsageFact, reuse.Pair, Marks](racing{}),
+		stallGroup: rules.GroupBy[*rules.StallFact, rules.Pair, Marks](stalling{c.NagleMinDelay}),
+		raceGroup:  rules.GroupBy[*rules.UsageFact, rules.Pair, Marks](racing{}),
 	}
 }
 

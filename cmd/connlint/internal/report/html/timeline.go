@@ -49,7 +49,7 @@ type timelineMark struct {
 // first with a mark or finding.
 func drawTimeline(r *reuse.Record, marks []Mark, c *runner.Result, what string) *timeline {
 	var all []accum.Entry[reuse.Link]
-	for _, e := range r.Links.Entries {
+	for _, e := range r.Links.All() {
 		if e.Value.Opened != 0 {
 			all = append(all, e)
 		}
@@ -181,9 +181,9 @@ func (d *drawing) row(i int, what string) {
 	shut := cmp.Or(l.Closed, d.end)
 	out := timelineRow{Name: "frame " + rules.Count(int64(d.links[i].Hash)), X: share(100 * d.x(l.Opened)), Open: wide(l.Opened, shut), Marks: d.marks[i]}
 	parts := []string{"open for " + report.Duration(shut-l.Opened)}
-	if l.Setup > 0 {
-		out.Setup = wide(l.Opened, l.Opened+l.Setup)
-		parts = append(parts, "set up in "+report.Duration(l.Setup))
+	if setup := l.Setup(); setup > 0 {
+		out.Setup = wide(l.Opened, l.Opened+setup)
+		parts = append(parts, "set up in "+report.Duration(setup))
 	}
 	parts = append(parts, "busy for "+report.Duration(l.Busy))
 	if l.Over > l.Closed {
@@ -202,7 +202,7 @@ func (d *drawing) row(i int, what string) {
 		fmt.Fprintf(&b, "M%d 3h%dv10h-%dz", run.from, run.to-run.from, run.to-run.from)
 	}
 	out.Busy = b.String()
-	out.Note = report.Count(l.N, what) + ", " + [...]string{reuse.StillOpen: "left open", reuse.ByClient: "client closed",
+	out.Note = report.Count(int64(l.N), what) + ", " + [...]string{reuse.StillOpen: "left open", reuse.ByClient: "client closed",
 		reuse.ByServer: "server closed", reuse.ByReset: "reset"}[l.By]
 	out.Read = list(parts)
 	d.Rows = append(d.Rows, out)
