@@ -53,8 +53,13 @@ func (c canvas) text(x, y, w int, st style, s string) {
 	if w <= 0 {
 		return
 	}
-	if !c.color {
+	switch {
+	case !c.color:
 		st.color = ""
+	case st.color != "":
+		// Many terminals show bold dark colours as bright ones, which are lost
+		// on a light background.
+		st.attr = strings.ReplaceAll(st.attr, "b", "")
 	}
 	tview.Print(c.screen, "["+st.color+"::"+st.attr+"]"+tview.Escape(cut(s, w)), x, y, w, tview.AlignLeft, tcell.ColorDefault)
 }
@@ -211,6 +216,9 @@ func (c canvas) tabs(m *Model) {
 				break
 			}
 		}
+	}
+	if room < 8 && width(say) > room {
+		return
 	}
 	say = cut(say, room)
 	c.text(m.Width-1-width(say), tabsAt, room, faint, say)
