@@ -137,7 +137,7 @@ func TestReadmeFlow(t *testing.T) {
 		}
 	}
 	check := reporttest.New(t, filepath.Join(root, "testdata", "schema"))
-	reports := func(new string) {
+	reports := func(want string) {
 		t.Helper()
 		for format, name := range map[string]string{"sarif": "connlint.sarif", "junit": "connlint.xml"} {
 			text, err := os.ReadFile(filepath.Join(dir, name))
@@ -145,8 +145,8 @@ func TestReadmeFlow(t *testing.T) {
 				t.Fatal(err)
 			}
 			check.Check(t, format, string(text))
-			if format == "sarif" && states(t, text) != new {
-				t.Errorf("%s says %s, want %s", name, states(t, text), new)
+			if format == "sarif" && states(t, text) != want {
+				t.Errorf("%s says %s, want %s", name, states(t, text), want)
 			}
 		}
 	}

@@ -22,8 +22,27 @@ import (
 
 var errDirectory = errors.New("is a directory")
 
-// Check returns early what would keep the file at path from being written.
+// Check returns early what would keep the file at path from being written: a
+// path that leads nowhere, or a right that is lacking. That a disk is full may
+// pass.
 func Check(path string) error {
+	if err := check(path); err != nil {
+		return err
+	}
+	if st, err := os.Stat(path); err == nil && isStream(path, st) {
+		return nil
+	}
+	f, err := create(path, 0o600)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		return err
+	}
+	if err != nil {
+		return nil
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+func check(path string) error {
 	st, err := os.Stat(path)
 	if err == nil && st.IsDir() {
 		return errDirectory
@@ -81,7 +100,7 @@ func Write(path string, content []byte) error {
 		}
 		return errors.Join(put(f), f.Close())
 	}
-	if err := Check(path); err != nil {
+	if err := check(path); err != nil {
 		return err
 	}
 	mode, err := replaced(path)
@@ -122,7 +141,7 @@ func Stream(path string, mode fs.FileMode) (*os.File, error) {
 	if st, err := os.Stat(path); err == nil && !st.IsDir() && isStream(path, st) {
 		return os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	}
-	if err := Check(path); err != nil {
+	if err := check(path); err != nil {
 		return nil, err
 	}
 	f, err := create(path, mode)

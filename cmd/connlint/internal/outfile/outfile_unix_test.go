@@ -74,7 +74,8 @@ func TestStandardOutput(t *testing.T) {
 	}
 }
 
-// A file that may not be written is not replaced, though its directory may be.
+// A file that may not be written is not replaced, though its directory may be;
+// nor is one made where none may be.
 func TestReadOnly(t *testing.T) {
 	if os.Getuid() == 0 {
 		t.Skip("root may write everything")
@@ -85,5 +86,13 @@ func TestReadOnly(t *testing.T) {
 	}
 	if Check(file) == nil || !errors.Is(Write(file, []byte("new")), fs.ErrPermission) || content(t, file) != "old" {
 		t.Errorf("%q", content(t, file))
+	}
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o555); err != nil {
+		t.Fatal(err)
+	}
+	file = filepath.Join(dir, "out")
+	if !errors.Is(Check(file), fs.ErrPermission) || !errors.Is(Write(file, nil), fs.ErrPermission) {
+		t.Error("a file can be written in a directory that can not")
 	}
 }
