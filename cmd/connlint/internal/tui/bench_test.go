@@ -10,6 +10,7 @@ import (
 
 	"github.com/gdamore/tcell/v2"
 
+	"github.com/connlint/connlint/capture"
 	"github.com/connlint/connlint/rules/runner"
 )
 
@@ -89,5 +90,34 @@ func TestDraws(t *testing.T) {
 	}
 	if n, most := screen.shows.Load(), 2+int64(time.Since(begin)/drawEvery); n > most {
 		t.Errorf("%d pictures in %v, at most %d are due", n, time.Since(begin), most)
+	}
+}
+
+// same is a source of one packet, for ever.
+type same struct {
+	capture.Source
+	packet capture.Packet
+}
+
+func (s *same) Next(p *capture.Packet) error { *p = s.packet; return nil }
+func (*same) Info() capture.Info             { return capture.Info{} }
+
+// BenchmarkTap passes packets on, as before a file's run and before a live
+// one's, which keeps the latest.
+func BenchmarkTap(b *testing.B) {
+	for _, keep := range []int{0, 64 << 20} {
+		for _, size := range []int{66, 1514} {
+			b.Run(fmt.Sprintf("%dMiB/%d", keep>>20, size), func(b *testing.B) {
+				t := NewTap(&same{packet: capture.Packet{Data: make([]byte, size), OrigLen: size}}, keep)
+				b.SetBytes(int64(size))
+				b.ReportAllocs()
+				var p capture.Packet
+				for b.Loop() {
+					if err := t.Next(&p); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
 	}
 }

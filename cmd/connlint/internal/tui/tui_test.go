@@ -112,7 +112,8 @@ func (u *user) press(keys string) *user {
 	u.Helper()
 	names := map[string]tcell.Key{"enter": tcell.KeyEnter, "esc": tcell.KeyEscape, "up": tcell.KeyUp, "down": tcell.KeyDown, "tab": tcell.KeyTab,
 		"backtab": tcell.KeyBacktab, "left": tcell.KeyLeft, "right": tcell.KeyRight, "pgup": tcell.KeyPgUp, "pgdn": tcell.KeyPgDn, "home": tcell.KeyHome,
-		"end": tcell.KeyEnd, "bs": tcell.KeyBackspace2, "del": tcell.KeyDelete, "ctrl-c": tcell.KeyCtrlC, "ctrl-u": tcell.KeyCtrlU}
+		"end": tcell.KeyEnd, "bs": tcell.KeyBackspace2, "del": tcell.KeyDelete, "ctrl-c": tcell.KeyCtrlC, "ctrl-u": tcell.KeyCtrlU,
+		"ctrl-a": tcell.KeyCtrlA, "ctrl-e": tcell.KeyCtrlE, "ctrl-b": tcell.KeyCtrlB, "ctrl-f": tcell.KeyCtrlF}
 	for keys != "" {
 		if name, rest, ok := strings.Cut(strings.TrimPrefix(keys, "<"), ">"); ok && keys[0] == '<' {
 			k, known := names[name]
@@ -230,7 +231,7 @@ func TestByRule(t *testing.T) {
 	u := sit(t, feed(t, traffic), 80, 24)
 	u.press("g").sees("1 Rules (2)", "by cost", "a small write waited for the delayed", "Enter lists them")
 	u.press("<enter>").sees("match LAT001", "POST /orders/0: body held")
-	u.press("<esc>").misses("match")
+	u.press("<bs>").misses("match") // as Esc does
 }
 
 func TestServers(t *testing.T) {
@@ -338,6 +339,7 @@ func TestFilter(t *testing.T) {
 	u := sit(t, feed(t, traffic), 80, 24)
 	u.press("3/41002").sees("filter: 41002", "1 of 6 match 41002", "10.0.0.2:41002").misses("10.0.0.1:40000")
 	u.press("<bs><bs>").sees("filter: 410", "4 of 6")
+	u.press("<ctrl-a>x<ctrl-e>y").sees("filter: x410y").press("<bs><home><del>").sees("filter: 410")
 	u.press("<left><left><del>x<home>y<end>z<right><ctrl-u>").sees("filter:").misses("match")
 	u.press("10.0.0.2 CLOSED<enter>").sees("4 of 6: 10.0.0.2 CLOSED").misses("filter:")
 	u.press("/x").sees("nothing matches the filter").press("<esc>").sees("4 of 6")
@@ -368,6 +370,10 @@ func TestMoving(t *testing.T) {
 	u.press(" ")
 	at(4)
 	u.press("<pgup>")
+	at(0)
+	u.press("<ctrl-f>")
+	at(4)
+	u.press("<ctrl-b>")
 	at(0)
 	u.press("<pgdn><end>")
 	u.do(ResizeMsg{80, 24})
