@@ -710,3 +710,65 @@ func TestOutputIsInput(t *testing.T) {
 		}
 	}
 }
+
+// A watch ends when nobody takes what it writes, or when it is told to.
+func TestWatchEnds(t *testing.T) {
+	whole, err := os.ReadFile(sample(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, closed, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	t.Cleanup(func() { closed.Close() })
+	for _, c := range []struct {
+		name   string
+		out    func() (*os.File, error)
+		status int
+		says   string
+	}{
+		{"full", func() (*os.File, error) { return os.OpenFile("/dev/full", os.O_WRONLY, 0) }, exitUnread, "no space left on device"},
+		{"closed", func() (*os.File, error) { return closed, nil }, exitFindings, ""},
+		{"told to", func() (*os.File, error) { return os.OpenFile(os.DevNull, os.O_WRONLY, 0) }, exitFindings, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			if err := os.WriteFile(filepath.Join(dir, "x.pcap"), whole, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			out, err := c.out()
+			if err != nil {
+				t.Skip(err)
+			}
+			defer out.Close()
+			cmd := process(t, writer{args: []string{"check", "--isolated", "--watch", dir}}, "", "")
+			cmd.Stdout = out
+			var seen safe
+			if c.name == "told to" {
+				cmd.Stdout = &seen
+			}
+			var errs safe
+			cmd.Stderr = &errs
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			guard := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
+			defer guard.Stop()
+			if c.name == "told to" {
+				for end := time.Now().Add(time.Minute); !strings.Contains(seen.String(), "LAT001") && time.Now().Before(end); {
+					time.Sleep(10 * time.Millisecond)
+				}
+				if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_ = cmd.Wait()
+			if status := cmd.ProcessState.ExitCode(); status != c.status || !strings.Contains(errs.String(), c.says) || c.says == "" && errs.String() != "" {
+				t.Errorf("exit status %d, %q", status, errs.String())
+			}
+		})
+	}
+}
