@@ -179,6 +179,7 @@ const (
 	sawFIN              // finSeq is valid
 	scaled              // both SYNs carried the window scale option
 	based               // ISN is known or guessed
+	probed              // its first segment was empty, and no SYN: perhaps a keep-alive
 )
 
 // SYN reports whether the side's SYN was seen.

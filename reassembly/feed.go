@@ -354,6 +354,9 @@ func (s *Stream) join(seg *Segment) {
 		}
 	} else if probe {
 		s.Nxt = seg.Seq.Add(seg.Len) // a single byte is a keep-alive, most likely
+		if seg.Len == 0 {
+			s.flags |= probed
+		}
 	}
 	s.Max = s.Nxt
 }
@@ -377,7 +380,7 @@ func (s *Stream) acked(ack wire.Seq) (unseen bool) {
 		if ack.Sub(s.Max) > maxBehind || s.flags&sawFIN != 0 {
 			return true // no receiver can have got that
 		}
-		if s.flags&sawSYN == 0 && s.Nxt == s.Max && s.Nxt == s.ISN.Add(1) && ack == s.Nxt.Add(1) {
+		if s.flags&(sawSYN|probed) == probed && s.Nxt == s.Max && s.Nxt == s.ISN.Add(1) && ack == s.Nxt.Add(1) {
 			// Nothing but this side's first segment is known, empty and one
 			// short of what the other side has: it was a keep-alive.
 			s.Nxt, s.Max = ack, ack

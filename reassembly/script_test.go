@@ -334,6 +334,13 @@ func TestScripts(t *testing.T) {
 			> PA 500 900 GET {new}   | c:GET
 			finish | eof`},
 
+		{"mid-stream, a byte missing that is no keep-alive's", nil, `
+			> FA 501 903             | open c-FIN
+			< A 901 501 ab {new}     | s:ab
+			> A 502 904 {ack,unseen}
+			< A 904 502 d {new,ooo}
+			finish | s-gap1 s:d eof`},
+
 		{"retransmission", nil, opening + `
 			> PA 1 1 abcdef          | c:abcdef
 			> PA 1 1 abcdef {retrans}
