@@ -48,8 +48,9 @@ const (
 // Seen reports whether s is a copy of a segment seen before, and remembers it
 // if not.
 func (c *Copies) Seen(s *Segment) bool {
-	h := identity(s)
 	set := &c.sets[place(s)]
+	next := set.next // at once: it comes from memory while the hash is made
+	h := identity(s)
 	now := uint64(s.Time) >> copyTimeUnit & copyTimeMask
 	h &^= copyTimeMask
 	for _, e := range &set.ring {
@@ -60,8 +61,8 @@ func (c *Copies) Seen(s *Segment) bool {
 			}
 		}
 	}
-	set.ring[set.next%7] = h | now
-	set.next++
+	set.ring[next%7] = h | now
+	set.next = next + 1
 	return false
 }
 

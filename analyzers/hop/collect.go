@@ -21,7 +21,9 @@ func (p *Pool) get() *Sighting {
 		return &Sighting{}
 	}
 	p.free = s.next
-	*s = Sighting{Fields: s.Fields[:0], IDs: s.IDs[:0], ForwardedFor: s.ForwardedFor[:0]}
+	fields, ids, forwarded := s.Fields[:0], s.IDs[:0], s.ForwardedFor[:0]
+	*s = Sighting{} // in place; with fields it would be made aside and copied
+	s.Fields, s.IDs, s.ForwardedFor = fields, ids, forwarded
 	return s
 }
 
@@ -166,7 +168,7 @@ func (s *Sighting) field(f *http1.Field, connection []http1.Field) {
 	if len(s.Fields) == MaxFields {
 		return
 	}
-	n := Field{ID: hashName(f.Name), Value: hash(0, f.Value), HopByHop: hopByHop(f.ID), Distinct: distinct(f)}
+	n := Field{ID: nameHash(f), Value: hash(0, f.Value), HopByHop: hopByHop(f.ID), Distinct: distinct(f)}
 	n.Nominated = nominated(f.Name, connection)
 	if n.Nominated || n.HopByHop {
 		n.Name = name(f)
@@ -407,6 +409,22 @@ func hash(seed uint64, b []byte) uint64 {
 		tail |= uint64(c) << (8 * i)
 	}
 	return fold(fold(h ^ tail))
+}
+
+// nameHashes holds hashName of the fields told apart: most of all that come.
+var nameHashes = func() (t [256]uint64) {
+	for id := range t {
+		t[id] = hashName([]byte(http1.FieldID(id).String()))
+	}
+	return t
+}()
+
+// nameHash returns the hash of a field's name.
+func nameHash(f *http1.Field) uint64 {
+	if f.ID == http1.FieldOther {
+		return hashName(f.Name)
+	}
+	return nameHashes[f.ID]
 }
 
 // hashName is hash of a name in lower case.

@@ -134,7 +134,9 @@ func (e *Env) put(t *Transaction) {
 	if t.waits {
 		e.waiting--
 	}
-	*t = Transaction{buf: t.buf[:0], next: e.free}
+	buf := t.buf[:0]
+	*t = Transaction{} // in place; with fields it would be made aside and copied
+	t.buf, t.next = buf, e.free
 	e.free = t
 }
 

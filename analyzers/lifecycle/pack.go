@@ -184,7 +184,8 @@ func (x *Exchange) span() Span {
 
 // near returns the last data in direction d as a mark of HTTP's.
 func (s *State) near(d wire.Dir, id uint64) http1.Mark {
-	m := s.lastData[d].full(id)
+	var m Mark
+	s.lastData[d].full(id, &m)
 	return http1.Mark{Time: m.Time, Frame: m.Frame, Seq: m.Seq, Ack: m.Ack}
 }
 

@@ -301,14 +301,18 @@ func Record[S any](s *State, p *Pool, conn *reassembly.Conn[S], why reassembly.C
 	if cd == 1 {
 		flow = flow.Reverse()
 	}
-	*c = Conn{ID: conn.ID, Client: flow.Source(), Server: flow.Dest(), ClientKnown: s.clientBy != byFirst,
-		Missing: s.Missing, Protocol: proto, Start: conn.Start, Last: conn.Last, Until: conn.Last, LastFrame: s.lastFrame,
-		Established: s.established.full(conn.ID), Requests: s.Requests, Responses: s.Responses,
-		Answered: s.answered, LastResponse: s.last.RespEnd, LastExchange: s.last, LongestIdle: time.Duration(s.longest)}
+	*c = Conn{} // and filled in place: a literal of that size is made aside and copied
+	c.ID, c.Client, c.Server, c.ClientKnown = conn.ID, flow.Source(), flow.Dest(), s.clientBy != byFirst
+	c.Missing, c.Protocol = s.Missing, proto
+	c.Start, c.Last, c.Until, c.LastFrame = conn.Start, conn.Last, conn.Last, s.lastFrame
+	s.established.full(conn.ID, &c.Established)
+	c.Requests, c.Responses, c.Answered = s.Requests, s.Responses, s.answered
+	c.LastResponse, c.LastExchange, c.LongestIdle = s.last.RespEnd, s.last, time.Duration(s.longest)
 	if s.idle != 0 {
 		a := p.idles.at(s.idle)
-		c.AfterIdle = AfterIdle{Side: s.Side(a.dir), Idle: time.Duration(a.idle), Data: a.data.full(conn.ID), Len: int(a.n),
-			Retransmits: int(a.resends), LastSent: a.resent.full(conn.ID), Spoke: a.spoke}
+		c.AfterIdle = AfterIdle{Side: s.Side(a.dir), Idle: time.Duration(a.idle), Len: int(a.n), Retransmits: int(a.resends), Spoke: a.spoke}
+		a.data.full(conn.ID, &c.AfterIdle.Data)
+		a.resent.full(conn.ID, &c.AfterIdle.LastSent)
 	}
 	if s.resend != 0 {
 		c.Resent = p.resends.at(s.resend).resent()
@@ -330,16 +334,20 @@ func Record[S any](s *State, p *Pool, conn *reassembly.Conn[S], why reassembly.C
 	for side := range c.End {
 		d := wire.Dir(side) ^ cd
 		st, e := &conn.Streams[d], &c.End[side]
-		*e = End{ISN: st.ISN, SYN: s.syn[d].full(conn.ID), SYNs: int(s.syns[d]),
-			FirstData: s.firstData[d].full(conn.ID), LastData: s.lastData[d].full(conn.ID),
-			Bytes: s.bytes[d], Segments: int64(s.segments[d]), Retransmits: int64(s.retrans[d]),
-			LegRTT: time.Duration(st.MinRTT), MSS: int(st.MSS), Nxt: st.Max, Acked: st.Acked}
+		s.syn[d].full(conn.ID, &e.SYN)
+		s.firstData[d].full(conn.ID, &e.FirstData)
+		s.lastData[d].full(conn.ID, &e.LastData)
+		e.ISN, e.SYNs = st.ISN, int(s.syns[d])
+		e.Bytes, e.Segments, e.Retransmits = s.bytes[d], int64(s.segments[d]), int64(s.retrans[d])
+		e.LegRTT, e.MSS, e.Nxt, e.Acked = time.Duration(st.MinRTT), int(st.MSS), st.Max, st.Acked
 		if !st.Acknowledged(st.Acked) {
 			e.Acked = st.ISN
 		}
 		if end != nil {
-			e.FIN, e.FINAcked = end.fin[d].full(conn.ID), end.finAcked[d].full(conn.ID)
-			e.RST, e.RSTs = end.rst[d].full(conn.ID), int(end.rsts[d])
+			end.fin[d].full(conn.ID, &e.FIN)
+			end.finAcked[d].full(conn.ID, &e.FINAcked)
+			end.rst[d].full(conn.ID, &e.RST)
+			e.RSTs = int(end.rsts[d])
 		}
 	}
 	if c.oneSidedHandshake() {
@@ -430,11 +438,11 @@ func (c *Conn) outcome(why reassembly.CloseReason, live bool) Outcome {
 	return StillOpen
 }
 
-func (m *mark) full(id uint64) Mark {
-	if m.frame == 0 {
-		return Mark{}
+// full fills the zero Mark to, if there is a mark.
+func (m *mark) full(id uint64, to *Mark) {
+	if m.frame != 0 {
+		to.Time, to.Frame, to.Seq, to.Ack, to.HasAck = m.time, id+uint64(m.frame)-1, m.seq, m.ack, m.hasAck
 	}
-	return Mark{Time: m.time, Frame: id + uint64(m.frame) - 1, Seq: m.seq, Ack: m.ack, HasAck: m.hasAck}
 }
 
 // Ends returns the connection's addresses as the record would.

@@ -78,7 +78,6 @@ func (b *batch) release() {
 		bl.Release()
 		b.blocks[i] = nil
 	}
-	clear(b.segs)
 	b.segs, b.blocks, b.tick = b.segs[:0], b.blocks[:0], nil
 }
 
