@@ -211,8 +211,9 @@ func (s *State) LastExchange() *Exchange { return &s.last }
 // LastData returns the frame of the last data that a side of the connection
 // whose first frame is id sent, 0 for none.
 func (s *State) LastData(id uint64, side http1.Side) uint64 {
-	m := s.lastData[wire.Dir(side)^s.clientDir]
-	return m.full(id).Frame
+	var m Mark
+	s.lastData[wire.Dir(side)^s.clientDir].full(id, &m)
+	return m.Frame
 }
 
 // Side returns who sends in direction d.
