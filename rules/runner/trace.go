@@ -62,6 +62,12 @@ func TraceConn(src capture.Source, number int, opts Options) (*Trace, error) {
 	tr := &t.trace
 	tr.Number, tr.Result = number, res
 	if t.id == 0 {
+		switch t.opened {
+		case 0:
+			return tr, fmt.Errorf("%s has no TCP connection", res.File)
+		case 1:
+			return tr, fmt.Errorf("%s has no connection %d: its only one is number 0", res.File, number)
+		}
 		return tr, fmt.Errorf("%s has no connection %d: its %d connections are numbered from 0", res.File, number, t.opened)
 	}
 	tr.mark(res.Findings, t.id)

@@ -90,21 +90,21 @@ Exit status: 0 nothing at or above --fail-on; 1 findings; 2 wrong usage;
 	addChoice(cmd, "fail-on", &f.failOn, "lowest `severity` that makes the exit status 1: info, warning, error, never")
 	fs.BoolVar(&f.exitZero, "exit-zero", false, "exit 0 in spite of findings")
 	group(fs, "Exit status")
-	addChoice(cmd, "format", &f.format, "output `format`: text, concise, json, jsonl, sarif, junit, github, gitlab,\ncheckstyle, rdjson, markdown")
-	fs.Var(&f.outputs, "output", "write to `FILE` instead of standard output; FORMAT:FILE, as often as\nyou like, writes there as well")
+	addChoice(cmd, "format", &f.format, "output `format`: text, concise, json, jsonl, sarif, junit, github, gitlab, checkstyle, rdjson, markdown")
+	fs.Var(&f.outputs, "output", "write to `FILE` instead of standard output; FORMAT:FILE, as often as you like, writes there as well")
 	fs.BoolVar(&f.all, "all", false, "list each occurrence, not groups of alike ones")
 	fs.Var(&f.maxPerRule, "max-per-rule", "list at most `N` findings of a rule, 0 for all")
 	fs.BoolVar(&f.statistics, "statistics", false, "a table by rule in place of the findings (text)")
-	fs.BoolVar(&f.tui, "tui", false, "look at one capture on the terminal while it is read: findings, servers,\nconnections, one connection segment by segment")
+	fs.BoolVar(&f.tui, "tui", false, "look at one capture on the terminal while it is read: findings, servers, connections, one connection segment by segment")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "findings alone: no summary, no progress")
 	addChoice(cmd, "color", &f.color, "colors, `when`: auto, always, never")
 	addChoice(cmd, "progress", &f.progress, "progress bar, `when`: auto (on a terminal, after a second), always, never")
 	group(fs, "Output")
 	f.packets.add(fs)
 	f.addJoin(fs)
-	fs.StringVar(&f.watch, "watch", "", "check the captures that come into `DIR`, each once nothing more is\nwritten to it, until interrupted")
-	fs.Var(&f.ports, "http-ports", "look for HTTP on these server `PORTS` alone, as in 80,8080,8000-8100\n(default: on all, told by content)")
-	addChoice(cmd, "redact", &f.redact, "hide `what`: default (that is credentials and query values), all\n(paths and hosts too), none")
+	fs.StringVar(&f.watch, "watch", "", "check the captures that come into `DIR`, each once nothing more is written to it, until interrupted")
+	fs.Var(&f.ports, "http-ports", "look for HTTP on these server `PORTS` alone, as in 80,8080,8000-8100 (default: on all, told by content)")
+	addChoice(cmd, "redact", &f.redact, "hide `what`: default (that is credentials and query values), all (paths and hosts too), none")
 	fs.VarP(&f.workers, "jobs", "j", "work on `N` processors, 0 for all; the findings are the same")
 	group(fs, "Reading")
 	return cmd
@@ -392,10 +392,7 @@ func (a *app) write(r *report.Report, f *checkFlags) error {
 		}
 	}
 	if toOut {
-		style.Color, style.Width = a.color(f.color.value), a.Width
-		if !a.OutTTY {
-			style.Width = 0
-		}
+		style.Color, style.Width = a.color(f.color.value), a.width()
 		if err := report.Write(a.Out, f.format.value, r, style); err != nil { // to standard error, if a command has the other
 			failed = append(failed, &unwritten{err})
 		}

@@ -111,22 +111,31 @@ func (a *app) root() *cobra.Command {
 	root.SetOut(a.Out)
 	root.SetErr(a.Err)
 	root.SetFlagErrorFunc(flagError)
-	root.SetUsageFunc(func(cmd *cobra.Command) error { return a.usage(cmd) })
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		about := cmd.Long
 		if about == "" {
 			about = cmd.Short + "."
 		}
 		fmt.Fprintf(a.Out, "%s\n\n", about)
-		_ = a.usage(cmd) // cobra has no way to say that help could not be written
+		_ = cmd.Usage() // cobra has no way to say that help could not be written
 	})
 	root.AddGroup(
 		&cobra.Group{ID: groupCheck, Title: "Check captures:"},
 		&cobra.Group{ID: groupRules, Title: "Know the rules:"},
 		&cobra.Group{ID: groupOther, Title: "More:"},
 	)
-	root.AddCommand(a.checkCommand(), a.statsCommand(), a.reportCommand(), a.liveCommand(), a.runCommand(), a.baselineCommand(), a.showCommand(), a.whyCommand(), a.rulesCommand(), a.explainCommand(), a.configCommand(), a.manCommand(), a.completionCommand(), a.versionCommand())
-	root.SetHelpCommand(a.helpCommand())
+	// In the order of the help; cobra has its own.
+	commands := []*cobra.Command{a.checkCommand(), a.showCommand(), a.whyCommand(), a.statsCommand(), a.reportCommand(), a.liveCommand(),
+		a.runCommand(), a.baselineCommand(), a.rulesCommand(), a.explainCommand(), a.configCommand(), a.completionCommand(), a.versionCommand()}
+	help := a.helpCommand()
+	root.AddCommand(append(commands, a.manCommand())...)
+	root.SetHelpCommand(help)
+	root.SetUsageFunc(func(cmd *cobra.Command) error {
+		if cmd == root {
+			return a.usage(cmd, append(commands, help))
+		}
+		return a.usage(cmd, nil)
+	})
 	return root
 }
 
@@ -177,14 +186,15 @@ func (a *app) helpCommand() *cobra.Command {
 // flagGroup is the annotation that puts a flag under a heading of the help.
 const flagGroup = "connlint/group"
 
-// usage writes everything of a command's help but what it is about.
-func (a *app) usage(cmd *cobra.Command) error {
+// usage writes everything of a command's help but what it is about. commands
+// are those below it.
+func (a *app) usage(cmd *cobra.Command, commands []*cobra.Command) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Usage:\n  %s\n", cmd.UseLine())
 	for _, g := range cmd.Groups() {
 		fmt.Fprintf(&b, "\n%s\n", g.Title)
-		for _, c := range cmd.Commands() {
-			if c.GroupID == g.ID && (c.IsAvailableCommand() || c.Name() == "help") {
+		for _, c := range commands {
+			if c.GroupID == g.ID {
 				fmt.Fprintf(&b, "  %-11s %s\n", c.Name(), c.Short)
 			}
 		}
@@ -192,7 +202,7 @@ func (a *app) usage(cmd *cobra.Command) error {
 	if cmd.Example != "" {
 		fmt.Fprintf(&b, "\nExamples:\n%s\n", cmd.Example)
 	}
-	width := a.Width
+	width := a.width()
 	if width <= 0 || width > 100 {
 		width = 100
 	}

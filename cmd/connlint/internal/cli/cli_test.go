@@ -206,6 +206,21 @@ func TestMessagesAreEscaped(t *testing.T) {
 }
 
 // Every flag has a line in the help, under a heading; no line is wider than 100 columns.
+func TestWidth(t *testing.T) {
+	for _, c := range []struct {
+		columns  string
+		terminal bool
+		want     int
+	}{
+		{"", false, 0}, {"", true, 90}, {"60", false, 60}, {"60", true, 60}, {"x", true, 90}, {"-1", false, 0},
+	} {
+		s := Streams{OutTTY: c.terminal, Width: 90, Env: func(name string) string { return map[string]string{"COLUMNS": c.columns}[name] }}
+		if got := s.width(); got != c.want {
+			t.Errorf("COLUMNS=%q, on a terminal: %v: %d columns, want %d", c.columns, c.terminal, got, c.want)
+		}
+	}
+}
+
 func TestHelp(t *testing.T) {
 	s, _, _ := streams(nil)
 	a := &app{Streams: s}
@@ -220,6 +235,9 @@ func TestHelp(t *testing.T) {
 			if n := len([]rune(l)); n > 101 {
 				t.Errorf("help %s: %d columns: %q", cmd.Name(), n, l)
 			}
+		}
+		if !strings.Contains(b.String(), "\nExamples:\n  connlint ") && cmd.Name() != "help" && !cmd.Hidden && !strings.Contains(b.String(), "source <(connlint") {
+			t.Errorf("help %s shows no example", cmd.Name())
 		}
 		if cmd.GroupID == "" {
 			t.Errorf("%s stands in no group", cmd.Name())

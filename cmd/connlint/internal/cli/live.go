@@ -33,7 +33,7 @@ import (
 type filterFlags struct{ expr, ddd string }
 
 func (f *filterFlags) add(fs *pflag.FlagSet) {
-	fs.StringVar(&f.expr, "filter", "", "only packets of this `EXPR`, in tcpdump's words: host, net, port,\nportrange, src, dst, tcp, udp, ip, ip6, vlan, and, or, not")
+	fs.StringVar(&f.expr, "filter", "", "only packets of this `EXPR`, in tcpdump's words: host, net, port, portrange, src, dst, tcp, udp, ip, ip6, vlan, and, or, not")
 	fs.StringVar(&f.ddd, "filter-ddd", "", "only packets that the program in `FILE` takes: the output of tcpdump -ddd")
 }
 
@@ -138,7 +138,7 @@ func (f *captureFlags) addCapture(cmd *cobra.Command, ifaces string) {
 	f.packets.add(fs)
 	fs.Var(&f.snapLen, "snaplen", "keep `BYTES` of each packet, 0 for all")
 	fs.Var(&f.buffer, "buffer", "memory for packets that wait: what does not fit is dropped, and counted")
-	fs.StringVar(&f.user, "user", "", "go on as user `NAME` once the capture is open, if started as root\n(default: who called sudo)")
+	fs.StringVar(&f.user, "user", "", "go on as user `NAME` once the capture is open, if started as root (default: who called sudo)")
 	group(fs, "Capture")
 	fs.StringVar(&f.save.path, "write", "", "keep the packets in `FILE`, as pcapng")
 	fs.Var(&f.rotateSize, "rotate-size", "begin another file after `SIZE`, as in 100M")
@@ -150,7 +150,7 @@ func (f *captureFlags) addCapture(cmd *cobra.Command, ifaces string) {
 func (f *captureFlags) addRules(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	f.addSelection(cmd)
-	fs.Var(&f.ports, "http-ports", "look for HTTP on these server `PORTS` alone, as in 80,8080,8000-8100\n(default: on all, told by content)")
+	fs.Var(&f.ports, "http-ports", "look for HTTP on these server `PORTS` alone, as in 80,8080,8000-8100 (default: on all, told by content)")
 	fs.StringVar(&f.baseline, "baseline", "", "report only what is not in this `FILE`, which connlint baseline wrote")
 	group(fs, "Rules")
 	f.addTo(fs)
@@ -322,7 +322,7 @@ to capture; 3 the interface vanished, or the packets could not be written.`,
 	fs.Var(&f.outputs, "output", "write a report of it all, as check does, to `FILE` at the end")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "findings alone: no summary")
 	addChoice(cmd, "color", &f.color, "colors, `when`: auto, always, never")
-	addChoice(cmd, "redact", &f.redact, "hide `what`: default (that is credentials and query values), all\n(paths and hosts too), none")
+	addChoice(cmd, "redact", &f.redact, "hide `what`: default (that is credentials and query values), all (paths and hosts too), none")
 	fs.StringVar(&f.metrics, "metrics", "", "serve figures for Prometheus at http://`ADDR`/metrics, as in :9900")
 	fs.Var(&f.top, "metrics-servers", "servers with figures of their own, those with most requests")
 	group(fs, "Output")
@@ -347,10 +347,7 @@ func (a *app) live(cmd *cobra.Command, f *liveFlags) error {
 	}
 	s.tap.count = uint64(f.count)
 
-	lines := &lineWriter{a: a, name: s.src.Info().Name, ended: make(chan struct{}), format: f.format.value, style: report.Style{Quiet: true, Color: a.color(f.color.value)}}
-	if a.OutTTY {
-		lines.style.Width = a.Width
-	}
+	lines := &lineWriter{a: a, name: s.src.Info().Name, ended: make(chan struct{}), format: f.format.value, style: report.Style{Quiet: true, Color: a.color(f.color.value), Width: a.width()}}
 	if s.job.baseline != nil {
 		lines.known = s.job.baseline.Has()
 	}

@@ -73,9 +73,5 @@ code, a name, a family such as LAT, or all.`,
 
 // prose is the style of text that is not a report.
 func (a *app) prose(color string) report.Style {
-	s := report.Style{Color: a.color(color)}
-	if a.OutTTY {
-		s.Width = a.Width
-	}
-	return s
+	return report.Style{Color: a.color(color), Width: a.width()}
 }

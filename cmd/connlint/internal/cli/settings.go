@@ -31,7 +31,7 @@ type settingsFlags struct {
 func (f *settingsFlags) addTo(fs *pflag.FlagSet) {
 	fs.StringVar(&f.config, "config", "", "the configuration `FILE` (default: the nearest "+config.FileName+" from here upwards)")
 	fs.BoolVar(&f.isolated, "isolated", false, "look for no configuration")
-	fs.StringArrayVar(&f.set, "set", nil, "set `KEY=VALUE` of the configuration, as in nagle-min-delay=30ms;\nas often as you like")
+	fs.StringArrayVar(&f.set, "set", nil, "set `KEY=VALUE` of the configuration, as in nagle-min-delay=30ms; as often as you like")
 }
 
 // load returns the settings of the configuration and of --set.
@@ -210,7 +210,7 @@ the file not be written.`,
 	f.addTo(fs)
 	f.addJoin(fs)
 	fs.Var(&f.ports, "http-ports", "look for HTTP on these server `PORTS` alone, as in 80,8080,8000-8100")
-	addChoice(cmd, "redact", &f.redact, "hide `what`: default (that is credentials and query values), all\n(paths and hosts too), none")
+	addChoice(cmd, "redact", &f.redact, "hide `what`: default (that is credentials and query values), all (paths and hosts too), none")
 	addChoice(cmd, "progress", &f.progress, "progress bar, `when`: auto (on a terminal, after a second), always, never")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing of how many there are; no progress")
 	fs.VarP(&f.workers, "jobs", "j", "work on `N` processors, 0 for all; the findings are the same")

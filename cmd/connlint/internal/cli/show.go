@@ -21,9 +21,9 @@ func newShowFlags(cmd *cobra.Command, f *checkFlags) {
 	fs.SortFlags = false
 	addChoice(cmd, "format", &f.format, "output `format`: text, json")
 	addChoice(cmd, "color", &f.color, "colors, `when`: auto, always, never")
-	addChoice(cmd, "redact", &f.redact, "hide `what`: default (that is credentials and query values), all\n(paths and hosts too), none")
+	addChoice(cmd, "redact", &f.redact, "hide `what`: default (that is credentials and query values), all (paths and hosts too), none")
 	f.addSelection(cmd)
-	fs.Var(&f.ports, "http-ports", "look for HTTP on these server `PORTS` alone, as in 80,8080,8000-8100\n(default: on all, told by content)")
+	fs.Var(&f.ports, "http-ports", "look for HTTP on these server `PORTS` alone, as in 80,8080,8000-8100 (default: on all, told by content)")
 	f.addTo(fs)
 }
 

@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/term"
@@ -40,6 +41,19 @@ func System() Streams {
 }
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+// width returns in how many columns output to standard output is to fit, 0
+// where that is left open: what the user asks for by COLUMNS, or else those of
+// the terminal.
+func (s *Streams) width() int {
+	if n, err := strconv.Atoi(s.Env("COLUMNS")); err == nil && n > 0 {
+		return n
+	}
+	if s.OutTTY {
+		return s.Width
+	}
+	return 0
+}
 
 // color says whether output to standard output has colours. What the user
 // asks for on the command line wins over the environment, that over what the

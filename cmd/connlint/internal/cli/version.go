@@ -64,6 +64,7 @@ func (a *app) versionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "version",
 		Short:             "Show which connlint this is",
+		Example:           "  connlint version\n  connlint version --format json",
 		GroupID:           groupOther,
 		Args:              noArgs,
 		ValidArgsFunction: cobra.NoFileCompletions,
