@@ -38,7 +38,7 @@ var NagleDelayedACK = &rules.Rule{
 		Confirm: "Filter tcp.analysis.ack_rtt > 0.02 && tcp.len == 0: the ACK stands alone, tens of milliseconds after a small segment, and the same side's next bytes follow it at once.",
 		Silent: "The next bytes were a full segment (Nagle does not hold those), left before the ACK arrived, or came clearly later (the application was slow). " +
 			"The receiver's window was closed, or a retransmission lies between. The sender has sent a small segment while an earlier one was unacknowledged: Nagle is off there. " +
-			"Without a SYN, when no round trip below 20 ms was ever seen: the delay may be the network's.",
+			"Without a SYN, when no round trip below 20 ms to the receiver, or 3 ms to the sender, was ever seen: the network may have a part in it.",
 		Refs: []string{"RFC 896", "RFC 1122 §4.2.3.2", "RFC 1122 §4.2.3.4", "RFC 9293 §3.7.4", "RFC 9293 §3.8.6.3"},
 	},
 	Needs: lifecycle.OneDirection,
@@ -62,8 +62,8 @@ func nagle(p *rules.Pass, s *timing.Stall, t *http1.Transaction) {
 		return
 	case s.MSS <= 0 && (s.FirstLen >= surelySmall || s.FirstLen == defaultMSS || s.NextLen >= surelySmall):
 		return
-	case s.LegY < 0 || s.NoSYN && s.LegY >= c.NagleMinDelay:
-		return // the network's part of the wait is unknown
+	case s.LegY < 0 || s.NoSYN && (s.LegY >= c.NagleMinDelay || s.LegX >= c.NagleMinRelease):
+		return // the network's part of the wait, or of the answer, is unknown
 	case s.AckDelay < c.NagleMinDelay || s.AckDelay > c.NagleMaxDelay:
 		return
 	}

@@ -152,38 +152,23 @@ func TestKnownAgain(t *testing.T) {
 	}
 }
 
-// The lab's scenarios, recorded again, have the findings of the recordings:
-// one of each family, or all with CONNLINT_RECORD_AGAIN=all, which takes ten
-// minutes.
+// recordAgain holds what TestRecordAgain records: patterns of scenarios, or
+// the directory of what was recorded already.
+const recordAgain = "CONNLINT_RECORD_AGAIN"
+
+// The lab's scenarios, recorded again, have the findings of the recordings: a
+// few here; testdata/lab/README.md says how to try all.
 func TestRecordAgain(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("recording needs root")
+	dir := os.Getenv(recordAgain)
+	if st, err := os.Stat(dir); err != nil || !st.IsDir() {
+		dir = record(t, strings.Fields(dir))
 	}
-	all := os.Getenv("CONNLINT_RECORD_AGAIN") == "all"
-	if testing.Short() && !all {
-		t.Skip("-short")
-	}
-	lab := filepath.Join(t.TempDir(), "lab")
-	if out, err := exec.Command("go", "build", "-o", lab, repository+"/testdata/lab").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	dir := t.TempDir()
-	args := []string{"record", "-o", dir}
-	if !all {
-		args = append(args, "lat001-python-two-writes", "cls001-go-server-resets", "frm001-java-client-node-raw")
-	}
-	if out, err := exec.Command(lab, args...).CombinedOutput(); err != nil {
-		if strings.Contains(string(out), "not permitted") || strings.Contains(string(out), "not found") {
-			t.Skipf("cannot record here: %s", out)
-		}
-		t.Fatalf("%v\n%s", err, out)
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "*.pcap"))
+	files, err := filepath.Glob(filepath.Join(dir, "*.pcap*"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("nothing was recorded: %v", err)
 	}
 	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".pcap"), func(t *testing.T) {
+		t.Run(filepath.Base(file), func(t *testing.T) {
 			before := filepath.Join(recorded, filepath.Base(file))
 			if _, err := os.Stat(before); err != nil {
 				t.Skip("not recorded before")
@@ -191,4 +176,30 @@ func TestRecordAgain(t *testing.T) {
 			compare(t, known(t, open(t, before)), known(t, open(t, file)))
 		})
 	}
+}
+
+// record records scenarios into a directory.
+func record(t *testing.T, patterns []string) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("recording needs root")
+	}
+	if len(patterns) == 0 {
+		if testing.Short() {
+			t.Skip("-short")
+		}
+		patterns = []string{"lat001-python-two-writes", "cls001-go-server-resets", "frm001-java-client-node-raw", "tls001-curl-full-handshakes"}
+	}
+	dir := t.TempDir()
+	lab := filepath.Join(dir, "lab")
+	if out, err := exec.Command("go", "build", "-o", lab, repository+"/testdata/lab").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if out, err := exec.Command(lab, append([]string{"record", "-o", dir}, patterns...)...).CombinedOutput(); err != nil {
+		if strings.Contains(string(out), "not permitted") || strings.Contains(string(out), "not found") {
+			t.Skipf("cannot record here: %s", out)
+		}
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return dir
 }
