@@ -143,6 +143,7 @@ type Finding struct {
 	Say      func() string
 	Fix      string    // one sentence of what to change; the rule's Doc.Fix if empty
 	Side     string    // at fault: "client", "server", "proxy", "network", "capture"
+	Unsure   bool      // the same traffic, recorded again, may show the other side: the fingerprint has none
 	Measured []Measure // figures with units
 	Refs     []string  // the rule's Doc.Refs if nil
 

@@ -92,6 +92,9 @@ func (perRequest) Judge(p *rules.Pass, k rules.Pair, r *Record) {
 	case HTTP10, ServerCloses, RequestLimit, ServerClose, MissingLength:
 		f.Side = "server"
 	}
+	// Where both close after a response without a word, whose FIN is out first
+	// is chance.
+	f.Unsure = cause == ClientCloses || cause == ServerCloses
 	if m.Part {
 		f.Message += "; figures of the first part of the traffic"
 	}

@@ -16,10 +16,15 @@ import (
 const ephemeral = 32768
 
 // Fingerprint returns what stays the same about a finding when the same
-// traffic is recorded again: rule, server or host, method, route shape, side.
+// traffic is recorded again: rule, server or host, method, route shape,
+// side if that is sure.
 func Fingerprint(r *rules.Rule, f *rules.Finding) string {
+	side := f.Side
+	if f.Unsure {
+		side = ""
+	}
 	sum := sha256.Sum256([]byte(strings.Join([]string{
-		r.Code, endpoint(f), f.Method, Route(f.Target), f.Side, f.Shape}, "\x00")))
+		r.Code, endpoint(f), f.Method, Route(f.Target), side, f.Shape}, "\x00")))
 	return hex.EncodeToString(sum[:8])
 }
 

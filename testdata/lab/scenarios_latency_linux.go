@@ -207,7 +207,7 @@ func latencyScenarios() []*Scenario {
 			Programs: []string{"raw-py", "go"}, Captures: clientServer, Link: LinkConfig{Delay: 30 * time.Millisecond},
 			Serve: func(l *Lab) { l.Serve(l.Server, 8080, l.Go("serve", ":8080")...) },
 			Drive: func(l *Lab) {
-				l.Run(l.Client, l.Python("rawpeer.py", "connect", l.Server.IP4, "8080", "connections:3", "every:300", postHead, postBody, "message")...)
+				l.Run(l.Client, l.Python("rawpeer.py", "connect", l.Server.IP4, "8080", "connections:5", "every:300", postHead, postBody, "message")...)
 			},
 			Evidence: []Evidence{noDelayedAcks("0.08"), ladder(1, 10)},
 		},

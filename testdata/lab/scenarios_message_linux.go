@@ -122,7 +122,7 @@ func messageScenarios() []*Scenario {
 			Serve: func(l *Lab) {
 				l.Nginx(l.Server, 8080, "keepalive_requests 2;", "location / { return 200 \"ok\\n\"; }")
 			},
-			Drive:    func(l *Lab) { py(l, threeGets, getA, "message", "message", "eof") },
+			Drive:    func(l *Lab) { py(l, threeGets+getA[len("send:"):], "message", "message", "eof") },
 			Evidence: []Evidence{order("8080", 2), closers(1)},
 		},
 		{
