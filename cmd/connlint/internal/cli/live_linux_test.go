@@ -261,10 +261,10 @@ func lines(t *testing.T, text string) []string {
 
 // asCheck compares what a live run has found with what check finds in the
 // packets it kept.
-func asCheck(t *testing.T, live string, files ...string) int {
+func asCheck(t *testing.T, live string, args ...string) int {
 	t.Helper()
 	s, out, errs := streams(nil)
-	Main(append([]string{"check", "--isolated", "--all", "--format", "jsonl", "--join"}, files...), s)
+	Main(append([]string{"check", "--all", "--format", "jsonl", "--join"}, args...), s)
 	if errs.Len() > 0 {
 		t.Fatalf("check: %s", errs)
 	}
@@ -323,7 +323,7 @@ func TestLiveAsCheck(t *testing.T) {
 					}
 				}
 			}
-			found += asCheck(t, c.out.String(), kept)
+			found += asCheck(t, c.out.String(), "--isolated", kept)
 		})
 	}
 	t.Logf("%v recordings of %d rules, %d findings", done, len(rules), found)
@@ -385,7 +385,7 @@ func TestLiveInterfaces(t *testing.T) {
 			if rotates := slices.Contains(args, "--rotate-size"); rotates != (len(files) > 1) {
 				t.Errorf("files %v", files)
 			}
-			if n := asCheck(t, c.out.String(), files...); n < 5 {
+			if n := asCheck(t, c.out.String(), append([]string{"--isolated"}, files...)...); n < 5 {
 				t.Errorf("%d findings on 5 connections closed unannounced", n)
 			}
 			s, out, _ := streams(nil)
@@ -484,7 +484,7 @@ func TestLiveOverload(t *testing.T) {
 	if err := <-copied; err != nil {
 		t.Fatal(err)
 	}
-	asCheck(t, c.out.String(), kept)
+	asCheck(t, c.out.String(), "--isolated", kept)
 }
 
 // burst sends packets as fast as it goes, with the addresses of hosts that are
