@@ -365,7 +365,7 @@ func fewColours(data []byte) ([]byte, error) {
 }
 
 // writeChurn writes a capture of n connections to a few servers, a request
-// each, a millisecond apart.
+// each, a quarter of a second apart. Every fifth stays open.
 func writeChurn(t *testing.T, file string, n int) {
 	t.Helper()
 	order := binary.LittleEndian
@@ -375,7 +375,7 @@ func writeChurn(t *testing.T, file string, n int) {
 	out = order.AppendUint32(out, 101) // raw IP
 	const syn, fin, psh, ack = 2, 1, 8, 16
 	for i := range n {
-		at := int64(1_700_000_000_000_000_000) + int64(i)*1e6
+		at := int64(1_700_000_000_000_000_000) + int64(i)*25e7
 		client, server := [6]byte{10, 0, byte(i >> 14), 1, byte(128 + i>>8&63), byte(i)}, [6]byte{10, 1, 0, byte(i % 7), 0, 80}
 		seq := [2]uint32{uint32(i) * 7919, uint32(i) * 104729}
 		send := func(side int, after int64, flags byte, payload string) {
@@ -407,6 +407,9 @@ func writeChurn(t *testing.T, file string, n int) {
 		send(0, 10_000, ack, "")
 		send(0, 10_000, psh|ack, "GET /small HTTP/1.1\r\nHost: example.test\r\n\r\n")
 		send(1, 300_000, psh|ack, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+		if i%5 == 0 {
+			continue
+		}
 		send(0, 10_000, fin|ack, "")
 		send(1, 200_000, fin|ack, "")
 		send(0, 10_000, ack, "")

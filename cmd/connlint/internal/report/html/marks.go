@@ -2,6 +2,7 @@ package html
 
 import (
 	"cmp"
+	"fmt"
 	"time"
 
 	"github.com/connlint/connlint/cmd/connlint/internal/report"
@@ -26,9 +27,9 @@ type Mark struct {
 
 func (m *Mark) title() string {
 	if m.Race {
-		return "frame " + rules.Count(int64(m.Frame)) + ": a request met a server that had closed the connection, idle for " + duration(m.Span)
+		return fmt.Sprint("frame ", m.Frame) + ": a request met a server that had closed the connection, idle for " + duration(m.Span)
 	}
-	return "frame " + rules.Count(int64(m.Frame)) + ": waited " + report.Duration(int64(m.Span)) + " for an acknowledgement"
+	return fmt.Sprint("frame ", m.Frame) + ": waited " + report.Duration(int64(m.Span)) + " for an acknowledgement"
 }
 
 // Marks are those of one pair.

@@ -179,7 +179,7 @@ func (d *drawing) row(i int, what string) {
 	l := &d.links[i].Value
 	wide := func(from, to int64) string { return share(max(least, 100*(d.x(to)-d.x(from)))) }
 	shut := cmp.Or(l.Closed, d.end)
-	out := timelineRow{Name: "frame " + rules.Count(int64(d.links[i].Hash)), X: share(100 * d.x(l.Opened)), Open: wide(l.Opened, shut), Marks: d.marks[i]}
+	out := timelineRow{Name: fmt.Sprint("frame ", d.links[i].Hash), X: share(100 * d.x(l.Opened)), Open: wide(l.Opened, shut), Marks: d.marks[i]}
 	parts := []string{"open for " + report.Duration(shut-l.Opened)}
 	if setup := l.Setup(); setup > 0 {
 		out.Setup = wide(l.Opened, l.Opened+setup)
