@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -369,15 +368,16 @@ func (a *app) live(cmd *cobra.Command, f *liveFlags) error {
 		}
 		defer stop()
 	}
+	// Who reads that it captures may end it at once.
+	ctx, cancel := signal.NotifyContext(context.Background(), endSignals()...)
+	defer cancel()
+	signals := ctx
 	if !f.quiet && !lines.silent {
 		fmt.Fprintf(a.Err, "connlint: capturing on %s; Ctrl-C ends it\n", report.Text(s.src.Info().Name))
 		s.tap.warn = func(dropped uint64) {
 			fmt.Fprintf(a.Err, "connlint: %s packets dropped so far; a larger --buffer, a smaller --snaplen or a --filter may help\n", rules.Count(int64(dropped)))
 		}
 	}
-	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer cancel()
-	signals := ctx
 	if f.duration > 0 {
 		ctx, cancel = context.WithTimeout(ctx, f.duration)
 		defer cancel()

@@ -717,23 +717,24 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// hold keeps a connection open for a time.
-func (n *network) hold(d time.Duration) {
+// hold opens a connection, which end closes.
+func (n *network) hold() (end func()) {
+	n.t.Helper()
+	var here, there net.Conn
 	n.inside(func() error {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return err
 		}
 		defer l.Close()
-		c, err := net.Dial("tcp", l.Addr().String())
-		if err != nil {
+		if here, err = net.Dial("tcp", l.Addr().String()); err != nil {
 			return err
 		}
-		other, err := l.Accept()
-		if err != nil {
-			return err
-		}
-		time.Sleep(d)
-		return errors.Join(c.Close(), other.Close())
+		there, err = l.Accept()
+		return err
 	})
+	return func() {
+		here.Close()
+		there.Close()
+	}
 }

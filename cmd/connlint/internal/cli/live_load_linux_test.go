@@ -241,7 +241,7 @@ type spawned struct {
 	cmd  *exec.Cmd
 	out  safe
 	errs safe
-	done chan error
+	done chan struct{} // closed when it has ended
 }
 
 // spawn starts the command in the namespace, and waits until it captures.
@@ -251,7 +251,7 @@ func (n *network) spawn(set func(*exec.Cmd), args ...string) *spawned {
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	p := &spawned{t: n.t, cmd: exec.Command(self), done: make(chan error, 1)}
+	p := &spawned{t: n.t, cmd: exec.Command(self), done: make(chan struct{})}
 	p.cmd.Args = append([]string{"connlint"}, args...) // which makes this program the command
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.errs
 	p.cmd.Env = os.Environ()
@@ -259,7 +259,10 @@ func (n *network) spawn(set func(*exec.Cmd), args ...string) *spawned {
 		set(p.cmd)
 	}
 	n.inside(p.cmd.Start)
-	go func() { p.done <- p.cmd.Wait() }()
+	go func() {
+		defer close(p.done)
+		_ = p.cmd.Wait() // its status is asked for
+	}()
 	n.t.Cleanup(func() {
 		_ = p.cmd.Process.Kill() // it has ended, if all is well
 	})
@@ -275,9 +278,18 @@ func (p *spawned) captures() {
 func (p *spawned) until(what string, ok func() bool) {
 	p.t.Helper()
 	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(time.Millisecond) {
-		if time.Now().After(end) || p.cmd.ProcessState != nil {
+		if time.Now().After(end) || p.ended() && !ok() {
 			p.t.Fatalf("waited for it in vain: %s\n%s%s", what, p.out.String(), p.errs.String())
 		}
+	}
+}
+
+func (p *spawned) ended() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -175,6 +175,9 @@ type child struct {
 	signals chan os.Signal
 }
 
+// signalLag is how much later than the command a signal for both may come.
+const signalLag = 200 * time.Millisecond
+
 // patience is how long a command that was told to end may take.
 const patience = 5 * time.Second
 
@@ -201,15 +204,25 @@ func (c *child) wait() int {
 	for {
 		select {
 		case err := <-done:
+			status := c.status(err)
+			interrupted := late != nil
+			if !interrupted && status > exitSignalOffset {
+				// A terminal's signal may have reached it first.
+				select {
+				case <-c.signals:
+					interrupted = true
+				case <-time.After(signalLag):
+				}
+			}
 			signal.Stop(c.signals)
-			if late != nil {
+			if interrupted {
 				// What it left behind was told too, and may not have listened.
 				if !c.tty {
 					signalGroup(c.cmd, syscall.SIGTERM)
 				}
 				endLeft()
 			}
-			return c.status(err)
+			return status
 		case sig := <-c.signals:
 			if !c.tty || sig != os.Interrupt {
 				c.signal(sig)

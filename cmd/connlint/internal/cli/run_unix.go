@@ -5,12 +5,15 @@ package cli
 import (
 	"os"
 	"os/exec"
+	"os/signal"
+	"slices"
 	"syscall"
 )
 
-// endSignals are those that end a process and can be caught.
+// endSignals are those that end a process and can be caught, but for those
+// that whoever started it, as nohup, had it ignore.
 func endSignals() []os.Signal {
-	return []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}
+	return slices.DeleteFunc([]os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}, signal.Ignored)
 }
 
 // ownGroup gives the command a process group, so that what it starts can be
