@@ -199,3 +199,30 @@ func TestPackIsUnseen(t *testing.T) {
 		t.Errorf("%d events packed, %d else", len(got), len(want))
 	}
 }
+
+// TestTombRing pushes and drops tombs at random, across the wrap of their
+// numbers, beside a slice.
+func TestTombRing(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	from := ^uint32(0) - 300_000
+	r := tombRing{head: from, tail: from}
+	var want []uint32
+	for i := range 1_000_000 {
+		if len(want) > 0 && rng.IntN(9) < 4 {
+			want = want[1:]
+			r.head++
+			continue
+		}
+		n, b := r.push()
+		*b = tomb{hash: uint32(i)}
+		if want = append(want, uint32(i)); r.at(n&(isTomb-1)) != b {
+			t.Fatalf("tomb %d is not found by its place", n)
+		}
+		if r.len() != len(want) || r.oldest().hash != want[0] || r.at(r.head+uint32(len(want)/2)).hash != want[len(want)/2] {
+			t.Fatalf("step %d: another tomb stands there", i)
+		}
+	}
+	if from < r.tail {
+		t.Error("the numbers did not wrap")
+	}
+}

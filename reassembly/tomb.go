@@ -16,25 +16,42 @@ type tomb struct {
 }
 
 // tombRing is a growing queue of tombs whose places do not move: a place is
-// its number since the start, modulo 2³¹.
+// its number since the start, modulo 2³¹. It stands in chunks, so that growing
+// copies no tomb and leaves no memory behind.
 type tombRing struct {
-	ring       []tomb // length is a power of two
-	head, tail uint32 // oldest, and one past the newest
+	chunks     []*[tombChunk]tomb // length is a power of two; nil where none was yet
+	head, tail uint32             // oldest, and one past the newest
 }
 
-func (r *tombRing) len() int          { return int(r.tail - r.head) }
-func (r *tombRing) at(i uint32) *tomb { return &r.ring[i&uint32(len(r.ring)-1)] }
-func (r *tombRing) oldest() *tomb     { return r.at(r.head) }
+const (
+	tombBits  = 10
+	tombChunk = 1 << tombBits
+)
+
+func (r *tombRing) len() int { return int(r.tail - r.head) }
+
+func (r *tombRing) chunk(i uint32) **[tombChunk]tomb {
+	return &r.chunks[i>>tombBits&uint32(len(r.chunks)-1)]
+}
+
+func (r *tombRing) at(i uint32) *tomb { return &(*r.chunk(i))[i%tombChunk] }
+
+func (r *tombRing) oldest() *tomb { return r.at(r.head) }
 
 func (r *tombRing) push() (uint32, *tomb) {
-	if r.len() == len(r.ring) {
-		old := r.ring
-		r.ring = make([]tomb, max(256, 2*len(old)))
-		for i := r.head; i != r.tail; i++ {
-			*r.at(i) = old[i&uint32(len(old)-1)]
+	i, mask := r.tail, uint32(tombChunk-1)
+	if spanned := (i - r.head&^mask) >> tombBits; int(spanned) >= len(r.chunks) {
+		old := tombRing{chunks: r.chunks}
+		r.chunks = make([]*[tombChunk]tomb, max(4, 2*len(old.chunks)))
+		for n := range spanned {
+			place := r.head + n<<tombBits
+			*r.chunk(place) = *old.chunk(place)
 		}
 	}
-	i := r.tail
+	c := r.chunk(i)
+	if *c == nil {
+		*c = new([tombChunk]tomb)
+	}
 	r.tail++
 	return i, r.at(i)
 }
