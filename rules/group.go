@@ -111,6 +111,10 @@ type StallFact struct {
 	*Party
 }
 
+// Sharer is an aggregate that adds up what another one does, and judges it
+// otherwise: those that share the same are kept once.
+type Sharer interface{ Shares() any }
+
 // Grouping is an aggregate whose types are erased. It makes the empty values
 // that shards fill.
 type Grouping interface {
@@ -126,6 +130,9 @@ type Grouper interface {
 	// Add takes a *lifecycle.Conn, *TransactionFact, *TurnFact, *StallFact,
 	// *hop.Sighting or *UsageFact, as Wants says.
 	Add(fact any)
+	// Also returns a Grouper that judges the values of this one by g, nil if g
+	// does not share them.
+	Also(g Grouping) Grouper
 	// Under returns a Grouper for facts about connections to which c applies
 	// in place of the general Config; the rule's aggregate under c is g. It
 	// adds to the values of this one.
@@ -150,6 +157,7 @@ const (
 	StallFacts
 	SightingFact
 	UsageFacts
+	NoFacts // it judges what another one adds up
 )
 
 // GroupBy erases the types of an aggregate.
@@ -163,7 +171,20 @@ func (g grouping[F, K, A]) New(keys *Keys) Grouper {
 	if keys == nil {
 		keys = &Keys{}
 	}
-	return &grouper[F, K, A]{agg: g.agg, grouped: &grouped[F, K, A]{keys: numbersOf[K](keys)}}
+	return &grouper[F, K, A]{agg: g.agg, aggs: map[*Config]Aggregate[F, K, A]{}, grouped: &grouped[K, A]{keys: numbersOf[K](keys)}}
+}
+
+func (g *grouper[F, K, A]) Also(other Grouping) Grouper {
+	o, ok := other.(grouping[F, K, A])
+	if !ok {
+		return nil
+	}
+	theirs, ok := o.agg.(Sharer)
+	mine, too := g.agg.(Sharer)
+	if !ok || !too || theirs.Shares() != mine.Shares() {
+		return nil
+	}
+	return &grouper[F, K, A]{agg: o.agg, aggs: map[*Config]Aggregate[F, K, A]{}, also: true, grouped: g.grouped}
 }
 
 // Keys numbers the keys that one shard's facts are grouped by.
@@ -205,16 +226,18 @@ func (n *numbers[K]) number(k K) uint32 {
 
 type grouper[F Fact, K comparable, A any] struct {
 	agg    Aggregate[F, K, A]
-	config *Config // nil for the general one
-	*grouped[F, K, A]
+	config *Config                        // nil for the general one
+	also   bool                           // another one adds up the values
+	aggs   map[*Config]Aggregate[F, K, A] // for each Config but the general one that applies to some facts
+	*grouped[K, A]
 }
 
-// grouped is what the groupers of one rule in one shard share.
-type grouped[F Fact, K comparable, A any] struct {
+// grouped is what the groupers of one rule, or of several that share it, hold
+// in one shard.
+type grouped[K comparable, A any] struct {
 	keys   *numbers[K]
 	at     []uint32 // by a key's number, where its value is in values, from 1; 0 for none
 	values []value[K, A]
-	aggs   map[*Config]Aggregate[F, K, A] // nil unless a Config but the general one applies to some facts
 }
 
 // value is what facts of one key added up to.
@@ -225,7 +248,7 @@ type value[K comparable, A any] struct {
 }
 
 // of returns a key's value, and whether it had one before.
-func (g *grouped[F, K, A]) of(k K) (v *value[K, A], had bool) {
+func (g *grouped[K, A]) of(k K) (v *value[K, A], had bool) {
 	n := g.keys.number(k)
 	if int(n) >= len(g.at) {
 		g.at = append(g.at, make([]uint32, int(n)+1-len(g.at))...)
@@ -240,11 +263,8 @@ func (g *grouped[F, K, A]) of(k K) (v *value[K, A], had bool) {
 
 func (g *grouper[F, K, A]) Under(c *Config, other Grouping) Grouper {
 	agg := other.(grouping[F, K, A]).agg
-	if g.aggs == nil {
-		g.aggs = map[*Config]Aggregate[F, K, A]{}
-	}
 	g.aggs[c] = agg
-	return &grouper[F, K, A]{agg: agg, config: c, grouped: g.grouped}
+	return &grouper[F, K, A]{agg: agg, config: c, also: g.also, aggs: g.aggs, grouped: g.grouped}
 }
 
 // note takes down the Config of what was added to a value; had says whether
@@ -259,6 +279,9 @@ func (v *value[K, A]) note(had bool, c *Config) {
 }
 
 func (g *grouper[F, K, A]) Wants() FactKind {
+	if g.also {
+		return NoFacts
+	}
 	var f F
 	switch any(f).(type) {
 	case *lifecycle.Conn:
@@ -290,6 +313,9 @@ func (g *grouper[F, K, A]) Merge(other Grouper) {
 	o := other.(*grouper[F, K, A])
 	for c, agg := range o.aggs {
 		g.Under(c, grouping[F, K, A]{agg})
+	}
+	if g.also {
+		return
 	}
 	for i := range o.values {
 		theirs := &o.values[i]

@@ -36,7 +36,7 @@ func (b *BottomK[V]) At(hash uint64, k int) *V {
 		return v
 	}
 	b.k = k
-	b.entries = append(b.entries, Entry[V]{Hash: hash})
+	b.entries = append(roomier(b.entries, k+slack(k)), Entry[V]{Hash: hash})
 	if len(b.entries) >= k+slack(k) {
 		b.trim()
 		return b.Get(hash)

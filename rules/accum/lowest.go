@@ -22,6 +22,16 @@ type Lowest[T Ordered[T]] struct {
 // each in its place as it comes would move thousands.
 func slack(n int) int { return max(n/2, 16) }
 
+// roomier returns s with room for one more value, of most in all. It doubles
+// the room: append adds a quarter at a time, which leaves three times as much
+// to collect.
+func roomier[T any](s []T, most int) []T {
+	if n := len(s); n == cap(s) && n >= 256 {
+		return slices.Grow(s, max(min(2*n, most)-n, 1))
+	}
+	return s
+}
+
 // Add takes in v.
 func (l *Lowest[T]) Add(v T, n int) {
 	if l.full && v.Compare(l.list[n-1]) >= 0 {
@@ -31,7 +41,7 @@ func (l *Lowest[T]) Add(v T, n int) {
 	if k := len(l.list); k == l.sorted && (k == 0 || l.list[k-1].Compare(v) <= 0) {
 		l.sorted++ // most come in order
 	}
-	l.list = append(l.list, v)
+	l.list = append(roomier(l.list, n+slack(n)), v)
 	if len(l.list) >= n+slack(n) {
 		l.trim()
 	}

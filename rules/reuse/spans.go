@@ -39,6 +39,10 @@ type Spans struct {
 // spanning is the aggregate that keeps when a pair's connections were open.
 type spanning struct{}
 
+// Shares implements rules.Sharer: a pair's connections are kept once for all
+// who judge them.
+func (spanning) Shares() any { return spanning{} }
+
 // Key returns the pair of a connection that carried HTTP/1 or TLS.
 func (spanning) Key(c *lifecycle.Conn) (rules.Pair, bool) {
 	return rules.PairOf(c), c.ClientKnown && web(c)

@@ -130,8 +130,15 @@ func newJudge(opts *Options, workers int) *judge {
 // group begins the rules' aggregates anew.
 func (j *judge) group(keys *rules.Keys) {
 	j.views = make([]*view, 1+len(j.opts.Overrides))
+	var made []rules.Grouper
 	j.views[0] = j.newView(j.opts.Config, func(_ int, g rules.Grouping) rules.Grouper {
+		for _, m := range made {
+			if also := m.Also(g); also != nil {
+				return also
+			}
+		}
 		own := g.New(keys)
+		made = append(made, own)
 		// A stream begins those of the rules anew now and then.
 		if k := slices.Index(j.opts.Groups, g); k >= 0 && j.opts.Stream == nil {
 			j.extra[k], j.shared[k] = own, true
@@ -162,6 +169,9 @@ func (j *judge) newView(c *rules.Config, group func(int, rules.Grouping) rules.G
 
 // feeds puts g on the list of those that take its kind of fact.
 func (v *view) feeds(g rules.Grouper) {
+	if g.Wants() == rules.NoFacts {
+		return
+	}
 	list := map[rules.FactKind]*[]rules.Grouper{
 		rules.ConnFact: &v.conns, rules.TransactionFacts: &v.trans, rules.TurnFacts: &v.turns,
 		rules.StallFacts: &v.stalls, rules.SightingFact: &v.hops, rules.UsageFacts: &v.uses,

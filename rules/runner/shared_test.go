@@ -49,3 +49,37 @@ func TestGroupsSharedWithRules(t *testing.T) {
 		}
 	}
 }
+
+// Rules that judge what another one adds up find what they find alone.
+func TestRulesThatShare(t *testing.T) {
+	for _, file := range []string{"tw001-requests-without-session-at-client-snap200.pcap", "reu004-*.pcap", "tw003-*.pcap"} {
+		paths, err := filepath.Glob(filepath.Join("..", "..", "testdata", "recorded", file))
+		if err != nil || len(paths) == 0 {
+			t.Fatal(file, err)
+		}
+		for _, path := range paths[:1] {
+			told := func(list []*rules.Rule, workers int, code string) (out []string) {
+				src, err := pcapfile.Open(path, pcapfile.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer src.Close()
+				for _, f := range runner.Run(src, runner.Options{Rules: list, Workers: workers}).Findings {
+					if f.Rule.Code == code {
+						out = append(out, f.Fingerprint+f.Message)
+					}
+				}
+				return out
+			}
+			for _, code := range []string{"REU002", "REU004", "TW001", "TW003"} {
+				r, _ := catalog.Find(code)
+				alone := told([]*rules.Rule{r}, 1, code)
+				for _, workers := range []int{1, 3} {
+					if d := cmp.Diff(alone, told(catalog.All(), workers, code)); d != "" {
+						t.Errorf("%s: %s, %d workers:\n%s", filepath.Base(path), code, workers, d)
+					}
+				}
+			}
+		}
+	}
+}

@@ -41,7 +41,7 @@ var Buildup = &rules.Rule{
 	},
 	Needs: lifecycle.OneDirection,
 	Group: func(c *rules.Config) rules.Grouping {
-		return rules.GroupBy[*lifecycle.Conn, rules.Pair, *Closes](Pileup{Hold: c.TimeWait, Side: http1.Client})
+		return rules.GroupBy[*lifecycle.Conn, rules.Pair, *Reuses](buildup{Comebacks{Hold: c.TimeWait}})
 	},
 }
 
@@ -110,6 +110,14 @@ func (Pileup) Merge(a, b *Closes) *Closes {
 	a.Early += b.Early
 	a.Samples = a.Samples.Merge(b.Samples, samples, earlier)
 	return a
+}
+
+// buildup is Comebacks judged by TW001: both look at the same closes.
+type buildup struct{ Comebacks }
+
+// Judge judges the client's closes.
+func (b buildup) Judge(pass *rules.Pass, k rules.Pair, a *Reuses) {
+	Pileup{Hold: b.Hold, Side: http1.Client}.Judge(pass, k, &a.Closes)
 }
 
 // Judge weighs the ports held, and those that will be at this rate, against

@@ -78,6 +78,9 @@ func reuseOrder(a, b Reuse) int {
 	return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.Frame, b.Frame))
 }
 
+// Shares implements rules.Sharer.
+func (g Comebacks) Shares() any { return g }
+
 // Key returns the connection's pair.
 func (Comebacks) Key(c *lifecycle.Conn) (rules.Pair, bool) { return Pileup{}.Key(c) }
 
