@@ -33,13 +33,13 @@ func Check(path string) error {
 		return nil
 	}
 	f, err := create(path, 0o600)
-	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+	switch {
+	case err == nil:
+		return errors.Join(f.Close(), os.Remove(f.Name()))
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
 		return err
 	}
-	if err != nil {
-		return nil
-	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
+	return nil
 }
 
 func check(path string) error {
