@@ -42,7 +42,7 @@ const maxWindow = 128 << 20
 // then so many times what was read of it. gzip and lz4 cannot reach that (1032
 // and 255 times), zstd can, by far; captures do not.
 const (
-	freeExpansion = 64 << 20
+	freeExpansion = 16 << 20
 	maxExpansion  = 1100
 )
 

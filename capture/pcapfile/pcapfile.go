@@ -12,7 +12,7 @@
 // it is read ends where its end was met.
 //
 // A compressed file is never held as a whole, however much it expands to: its
-// packets are read as it is unpacked. A bomb is read up to 64 MiB and 1,100
+// packets are read as it is unpacked. A bomb is read up to 16 MiB and 1,100
 // times what was read of the file, then given up with an error that says so:
 // the time a file takes is in proportion to its size. gzip and lz4 cannot
 // expand further than that (1032 and 255 times) unless a file is compressed
