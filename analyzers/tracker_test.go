@@ -1,7 +1,10 @@
 package analyzers_test
 
 import (
+	"cmp"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +21,31 @@ import (
 
 // follow runs a script through the analyzers and returns the records of its
 // connections, in the order of their ends, and a line for each other fact.
+//
+// It does so twice: whatever can be is packed after each segment the second
+// time, and nothing may differ by that.
 func follow(t *testing.T, text string) (conns []lifecycle.Conn, log []string) {
+	t.Helper()
+	conns, log = followOnce(t, text, false)
+	packed, packedLog := followOnce(t, text, true)
+	if !reflect.DeepEqual(byID(packed), byID(conns)) || !slices.Equal(slices.Sorted(slices.Values(packedLog)), slices.Sorted(slices.Values(log))) {
+		t.Errorf("packed at rest: %+v\n%q\nelse: %+v\n%q", packed, packedLog, conns, log)
+	}
+	return conns, log
+}
+
+// byID returns the records in the order of their first frames, without what
+// they borrowed.
+func byID(conns []lifecycle.Conn) []lifecycle.Conn {
+	conns = slices.Clone(conns)
+	for i := range conns {
+		conns[i].Lost = nil
+	}
+	slices.SortFunc(conns, func(a, b lifecycle.Conn) int { return cmp.Compare(a.ID, b.ID) })
+	return conns
+}
+
+func followOnce(t *testing.T, text string, pack bool) (conns []lifecycle.Conn, log []string) {
 	t.Helper()
 	s, err := script.Parse(t.Name(), text)
 	if err != nil {
@@ -49,9 +76,17 @@ func follow(t *testing.T, text string) (conns []lifecycle.Conn, log []string) {
 		},
 	}, analyzers.Options{})
 	table := reassembly.NewTable[analyzers.State](tr, reassembly.DefaultOptions())
+	feed := table.Feed
+	if pack {
+		table.PackAtRest(tr.Pack, tr.Unpack)
+		feed = func(s *capture.Segment) {
+			table.Feed(s)
+			table.PackNow()
+		}
+	}
 	src := s.Source(4096) // recycled and overwritten: a slice kept too long shows
 	defer src.Close()
-	if _, err := shard.Run(src, []func(*capture.Segment){table.Feed}, shard.Options{}); err != nil {
+	if _, err := shard.Run(src, []func(*capture.Segment){feed}, shard.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	table.Finish()
