@@ -76,7 +76,8 @@ import (
 )
 
 // Conn is one TCP connection. It lives in its table; pointers to it are valid
-// until the handler's Close returns.
+// until the handler's Close returns, or with [Table.PackAtRest] only until the
+// handler's function returns.
 type Conn[S any] struct {
 	Key   wire.Flow // canonical: direction 0 runs from Key.Src to Key.Dst
 	flags connFlags
