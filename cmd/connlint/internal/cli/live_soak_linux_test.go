@@ -23,7 +23,7 @@ import (
 // are over after 5 minutes, and what rules know across connections.
 //
 //	go test ./cmd/connlint/internal/cli -run TestLiveSoak -v -timeout 20m -soak-time 10m
-var soakTime = flag.Duration("soak-time", 15*time.Second, "how long TestLiveSoak watches")
+var soakTime = flag.Duration("soak-time", 10*time.Second, "how long TestLiveSoak watches")
 
 // dialer dials inside the namespace.
 func (n *network) dialer() func(context.Context, string, string) (net.Conn, error) {
