@@ -258,6 +258,13 @@ func TestImage(t *testing.T) {
 			t.Error("the binary wants a dynamic linker")
 		}
 	}
+	if os.Geteuid() != 0 {
+		return // the rest needs a root directory of its own
+	}
+	user := regexp.MustCompile(`(?m)^USER (.*)$`).FindStringSubmatch(last)[1]
+	if out, err := exec.Command("chroot", "--userspec="+user, filepath.Dir(file), "/connlint", "help").CombinedOutput(); err != nil {
+		t.Errorf("alone, as %s: %v\n%s", user, err, out)
+	}
 }
 
 // The release runs commands that there are.
