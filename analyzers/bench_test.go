@@ -2,7 +2,6 @@ package analyzers_test
 
 import (
 	"os"
-	"syscall"
 	"testing"
 
 	"github.com/connlint/connlint/analyzers"
@@ -92,13 +91,3 @@ func (nothing) Data(*reassembly.Conn[struct{}], wire.Dir, *reassembly.Span)     
 func (nothing) Gap(*reassembly.Conn[struct{}], wire.Dir, *reassembly.Gap)                          {}
 func (nothing) FIN(*reassembly.Conn[struct{}], wire.Dir, *reassembly.Span)                         {}
 func (nothing) Close(*reassembly.Conn[struct{}], reassembly.CloseReason) uint8                     { return 0 }
-
-// cpuTime returns what the process has used, in nanoseconds: unlike a clock it
-// says little of what else the machine does.
-func cpuTime() int64 {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return u.Utime.Nano() + u.Stime.Nano()
-}
