@@ -418,7 +418,12 @@ func (d *decoder) list(n *yaml.Node, key, of string, f func(int, *yaml.Node)) {
 		return
 	}
 	for i, item := range n.Content {
-		f(i, resolve(item))
+		item = resolve(item)
+		if item.Kind == yaml.ScalarNode && item.ShortTag() == "!!null" { // a dash is no heading
+			d.wrong(item, key, "a "+of)
+			continue
+		}
+		f(i, item)
 	}
 }
 
