@@ -32,7 +32,10 @@ const fewEntries = 8
 // At returns the value of the key with that hash, made if need be, or nil if k
 // smaller ones are held. The pointer is valid until the next call.
 func (b *BottomK[V]) At(hash uint64, k int) *V {
-	if v := b.Get(hash); v != nil || b.bounded && hash > b.bound {
+	if !b.Takes(hash) {
+		return nil
+	}
+	if v := b.Get(hash); v != nil {
 		return v
 	}
 	b.k = k
@@ -44,6 +47,11 @@ func (b *BottomK[V]) At(hash uint64, k int) *V {
 	b.enter(len(b.entries))
 	return &b.entries[len(b.entries)-1].Value
 }
+
+// Takes reports whether a key with that hash may be held, now or later: no
+// lookup, and false of most keys once k are held. What it has refused, it
+// refuses from then on.
+func (b *BottomK[V]) Takes(hash uint64) bool { return !b.bounded || hash <= b.bound }
 
 // Get returns the value of the key with that hash, nil if it is not held.
 func (b *BottomK[V]) Get(hash uint64) *V {

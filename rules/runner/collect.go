@@ -281,19 +281,33 @@ const maxHeld = 1 << 14
 // whatever the shards.
 type held struct{ list []*found }
 
-// add takes a finding. What is too much goes to c, where it stands.
-func (h *held) add(g *found, c *collection) {
+// add takes a finding, and returns the one that is too much then: it stands.
+func (h *held) add(g *found) (over *found) {
 	i, _ := slices.BinarySearchFunc(h.list, g, inOrder)
-	if len(h.list) >= maxHeld {
-		last := h.list[len(h.list)-1]
-		if i == len(h.list) {
-			c.add(g)
-			return
+	if last := len(h.list) - 1; last+1 >= maxHeld {
+		if i > last {
+			return g
 		}
-		c.add(last)
-		h.list = h.list[:len(h.list)-1]
+		over = h.list[last]
+		h.list = h.list[:last]
 	}
 	h.list = slices.Insert(h.list, i, g)
+	return over
+}
+
+// merge takes over the findings of o. What is too much goes to c.
+func (h *held) merge(o *held, c *collection) {
+	for _, g := range o.list {
+		if over := h.add(g); over != nil {
+			c.add(over)
+		}
+	}
+}
+
+// takes reports whether findings about that connection may be kept. What it
+// has refused, it refuses from then on.
+func (h *held) takes(conn uint64) bool {
+	return len(h.list) < maxHeld || conn <= h.list[len(h.list)-1].first.Conn
 }
 
 func inOrder(a, b *found) int {

@@ -434,10 +434,10 @@ func (j *judge) settle(p *pending) {
 		if j.monitor != nil {
 			j.monitor.found(g)
 		}
-		switch {
-		case j.coverable[g.rule]:
-			j.held.add(g, &j.found)
-		case !j.found.add(g) && j.out == nil && j.monitor == nil:
+		if j.coverable[g.rule] {
+			g = j.held.add(g)
+		}
+		if g != nil && !j.found.add(g) && j.out == nil && j.monitor == nil {
 			j.spare = append(j.spare, g)
 		}
 	}
@@ -495,7 +495,7 @@ func (j *judge) report(i int, f rules.Finding) {
 	}
 	key := j.fingerprint(i, &f)
 	if f.Say != nil {
-		if j.cur == nil || j.opts.All || j.out != nil || j.monitor != nil || j.coverable[i] || !j.found.tells(i, key, suppressed, &f) {
+		if j.cur == nil || j.opts.All || j.out != nil || j.monitor != nil || j.coverable[i] && j.held.takes(f.Conn) || !j.found.tells(i, key, suppressed, &f) {
 			f.Message = f.Say()
 		}
 		f.Say = nil
@@ -578,9 +578,7 @@ func coverable(opts *Options) []bool {
 // merge takes over what another shard's judge found.
 func (j *judge) merge(o *judge) {
 	j.found.merge(&o.found)
-	for _, g := range o.held.list {
-		j.held.add(g, &j.found)
-	}
+	j.held.merge(&o.held, &j.found)
 	for _, u := range o.undecided {
 		j.undecided.add(u, j)
 	}

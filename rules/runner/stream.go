@@ -185,9 +185,7 @@ func (s *stream) judge(windows []*windowed, t *shard.Tick) {
 	total.out = &outbox{}
 	total.found.emit, total.found.limit = total.out.put, streamGroups
 	for _, w := range windows {
-		for _, g := range w.held.list {
-			total.held.add(g, &total.found)
-		}
+		total.held.merge(&w.held, &total.found)
 		for _, u := range w.undecided {
 			total.undecided.add(u, total)
 		}
