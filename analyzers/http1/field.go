@@ -1,5 +1,11 @@
 package http1
 
+import (
+	"bytes"
+	"encoding/binary"
+	"math/bits"
+)
+
 // FieldID is a header field that something here or in the rules asks for, or
 // FieldOther.
 type FieldID uint8
@@ -215,37 +221,20 @@ var fieldNames = [numFields]string{
 	FieldXCache:                        "X-Cache",
 }
 
-// fieldsByLen lists the fields by the length of their names, so that a lookup
-// compares with few.
-var fieldsByLen = [...][]FieldID{
-	2:  {FieldTE},
-	3:  {FieldVia, FieldAge, FieldDNT},
-	4:  {FieldHost, FieldDate, FieldETag, FieldVary, FieldFrom, FieldLink},
-	5:  {FieldAllow, FieldRange},
-	6:  {FieldExpect, FieldServer, FieldPragma, FieldAccept, FieldCookie, FieldOrigin, FieldPrefer},
-	7:  {FieldTrailer, FieldUpgrade, FieldExpires, FieldReferer, FieldWarning, FieldAltSvc, FieldXCache},
-	8:  {FieldLocation, FieldIfRange, FieldIfMatch, FieldPriority},
-	9:  {FieldForwarded, FieldXRealIP, FieldSecCHUA},
-	10: {FieldConnection, FieldKeepAlive, FieldUserAgent, FieldSetCookie, FieldTracestate},
-	11: {FieldContentMD5, FieldRetryAfter, FieldTraceparent},
-	12: {FieldContentType, FieldMaxForwards, FieldXPoweredBy, FieldXRequestId, FieldXB3TraceId},
-	13: {FieldAuthorization, FieldContentRange, FieldLastModified, FieldCacheControl, FieldAcceptRanges, FieldIfNoneMatch},
-	14: {FieldContentLength, FieldHTTP2Settings, FieldAcceptCharset, FieldSecFetchSite, FieldSecFetchMode, FieldSecFetchDest, FieldSecFetchUser},
-	15: {FieldXForwardedFor, FieldIdempotencyKey, FieldAcceptEncoding, FieldAcceptLanguage, FieldXFrameOptions, FieldXAmznTraceId},
-	16: {FieldProxyConnection, FieldWWWAuthenticate, FieldXForwardedHost, FieldXForwardedPort, FieldContentEncoding, FieldContentLanguage, FieldContentLocation, FieldXXSSProtection, FieldXRequestedWith, FieldXCorrelationId},
-	17: {FieldTransferEncoding, FieldXForwardedProto, FieldXIdempotencyKey, FieldIfModifiedSince, FieldSecWebSocketKey},
-	18: {FieldProxyAuthenticate, FieldXForwardedServer},
-	19: {FieldProxyAuthorization, FieldAuthenticationInfo, FieldContentDisposition, FieldIfUnmodifiedSince},
-	20: {FieldSecWebSocketAccept},
-	21: {FieldSecWebSocketVersion},
-	22: {FieldXContentTypeOptions, FieldAccessControlMaxAge, FieldSecWebSocketProtocol},
-	23: {FieldContentSecurityPolicy},
-	24: {FieldSecWebSocketExtensions},
-	25: {FieldProxyAuthenticationInfo, FieldStrictTransportSecurity, FieldUpgradeInsecureRequests},
-	27: {FieldAccessControlAllowOrigin},
-	28: {FieldAccessControlAllowMethods, FieldAccessControlAllowHeaders},
-	32: {FieldAccessControlAllowCredentials},
-}
+// fieldTable holds the fields by the hash of their names, each in the first
+// free place from there on.
+var fieldTable = func() (t [1 << fieldTableBits]FieldID) {
+	for id := FieldOther + 1; id < numFields; id++ {
+		at := hashOf([]byte(fieldNames[id])).place()
+		for t[at] != FieldOther {
+			at = (at + 1) % len(t)
+		}
+		t[at] = id
+	}
+	return t
+}()
+
+const fieldTableBits = 10
 
 // String returns the registered spelling, "" for FieldOther.
 func (f FieldID) String() string {
@@ -257,19 +246,71 @@ func (f FieldID) String() string {
 
 // FieldOf returns the field that is named so; names are case-insensitive
 // (RFC 9110 §5.1).
-func FieldOf(name []byte) FieldID {
-	if len(name) >= len(fieldsByLen) {
-		return FieldOther
-	}
-	for _, id := range fieldsByLen[len(name)] {
-		// Most senders use the registered spelling or all lower case: the
-		// comparison below is only reached by names alike in their first letter.
-		s := fieldNames[id]
-		if (s[0]^name[0])&^0x20 == 0 && (string(name) == s || equalFold(name, s)) {
+func FieldOf(name []byte) FieldID { return hashOf(name).field(name) }
+
+// nameHash is a hash of a field's name, in whatever case, by words of eight
+// bytes: the last holds what is left, perhaps nothing.
+type nameHash uint64
+
+// caseBits make letters small. Other characters change too: equal hashes do not
+// mean equal names.
+const caseBits = 0x2020202020202020
+
+func (h nameHash) word(w uint64) nameHash {
+	h = (h ^ nameHash(w|caseBits)) * 0x9e3779b97f4a7c15
+	return h ^ h>>32
+}
+
+func (h nameHash) place() int { return int(h >> (64 - fieldTableBits)) }
+
+// field returns the field called name, whose hash is h.
+func (h nameHash) field(name []byte) FieldID {
+	for at := h.place(); ; at++ {
+		id := fieldTable[at%len(fieldTable)]
+		if id == FieldOther {
+			return FieldOther
+		}
+		if s := fieldNames[id]; string(name) == s || equalFold(name, s) {
 			return id
 		}
 	}
-	return FieldOther
+}
+
+func hashOf(name []byte) (h nameHash) {
+	for ; len(name) >= 8; name = name[8:] {
+		h = h.word(binary.LittleEndian.Uint64(name))
+	}
+	var tail [8]byte
+	copy(tail[:], name)
+	return h.word(binary.LittleEndian.Uint64(tail[:]))
+}
+
+// nameIn finds the colon in line, which begins b, and the field named before
+// it: the name is hashed while the colon is looked for. colon is -1 without one.
+func nameIn(b []byte, line int) (colon int, id FieldID) {
+	const ones, colons = 0x0101010101010101, 0x3a3a3a3a3a3a3a3a
+	var h nameHash
+	for i := 0; i < line; i += 8 {
+		if len(b)-i < 8 { // at the end of what there is
+			if colon = bytes.IndexByte(b[:line], ':'); colon < 0 {
+				return -1, FieldOther
+			}
+			return colon, FieldOf(b[:colon])
+		}
+		w := binary.LittleEndian.Uint64(b[i:])
+		x := w ^ colons
+		found := (x - ones) &^ x & (ones << 7) // its lowest bit is at the first colon
+		if found == 0 {
+			h = h.word(w)
+			continue
+		}
+		n := bits.TrailingZeros64(found) &^ 7
+		if colon = i + n/8; colon >= line {
+			break
+		}
+		return colon, h.word(w & (1<<n - 1)).field(b[:colon])
+	}
+	return -1, FieldOther
 }
 
 // equalFold reports whether b is s, letters of ASCII in either case.

@@ -195,7 +195,7 @@ func (p *headParse) parse(side Side, raw []byte, whole bool) (n int, ok bool) {
 			pos += i
 			continue
 		}
-		colon := bytes.IndexByte(raw[pos:end], ':')
+		colon, id := nameIn(raw[pos:], end-pos)
 		if colon <= 0 {
 			p.fault(BadFieldName, pos, end-pos)
 			value = -1
@@ -209,7 +209,7 @@ func (p *headParse) parse(side Side, raw []byte, whole bool) (n int, ok bool) {
 		}
 		f := &fields[len(fields)-1]
 		f.Name = raw[pos : pos+colon]
-		if f.ID = FieldOf(f.Name); f.ID == FieldOther {
+		if f.ID = id; id == FieldOther {
 			p.oddName(f, pos)
 		}
 		value = pos + colon + 1
@@ -272,7 +272,9 @@ func (p *headParse) oddName(f *Field, off int) {
 		p.fault(SpaceBeforeColon, off, n+1)
 		f.Name = f.Name[:k]
 	}
-	f.ID = FieldOf(f.Name)
+	if len(f.Name) < n {
+		f.ID = FieldOf(f.Name)
+	}
 	for _, c := range f.Name {
 		if !isToken(c) {
 			p.fault(BadFieldName, off, n+1)
