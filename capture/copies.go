@@ -49,7 +49,6 @@ const (
 // if not.
 func (c *Copies) Seen(s *Segment) bool {
 	set := &c.sets[place(s)]
-	next := set.next // at once: it comes from memory while the hash is made
 	h := identity(s)
 	now := uint64(s.Time) >> copyTimeUnit & copyTimeMask
 	h &^= copyTimeMask
@@ -61,8 +60,8 @@ func (c *Copies) Seen(s *Segment) bool {
 			}
 		}
 	}
-	set.ring[next%7] = h | now
-	set.next = next + 1
+	set.ring[set.next%7] = h | now
+	set.next++
 	return false
 }
 
