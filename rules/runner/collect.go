@@ -59,15 +59,17 @@ func line(f *rules.Finding) uint64 {
 }
 
 func newFound(rule int, key string, suppressed int, f *rules.Finding) *found {
-	g := &found{}
-	g.begin(rule, key, suppressed, f)
+	g := &found{first: *f}
+	g.begin(rule, key, suppressed)
 	return g
 }
 
-// begin makes g the group of one occurrence.
-func (g *found) begin(rule int, key string, suppressed int, f *rules.Finding) {
-	*g = found{rule: rule, key: key, suppressed: suppressed, first: *f, n: 1, conns: max(f.Conns, 1), cost: f.Cost, sums: g.sums[:0]}
-	for _, m := range f.Measured {
+// begin makes g the group of one occurrence, its first.
+func (g *found) begin(rule int, key string, suppressed int) {
+	g.rule, g.key, g.suppressed = rule, key, suppressed
+	g.n, g.conns, g.cost = 1, max(g.first.Conns, 1), g.first.Cost
+	g.sums, g.parts, g.lastConn = g.sums[:0], nil, 0
+	for _, m := range g.first.Measured {
 		if m.Sum {
 			g.sums = append(g.sums, sum{m.Name, micro(m.Value)})
 		}

@@ -473,7 +473,10 @@ func (j *judge) lacks(r *lifecycle.Conn, p *pending) {
 }
 
 // report takes a finding of the rule with index i.
-func (j *judge) report(i int, f rules.Finding) {
+func (j *judge) report(i int, told rules.Finding) {
+	g := j.blank()
+	g.first = told
+	f := &g.first // told itself would be made anew for each finding
 	if j.cur != nil {
 		r := j.record()
 		if f.Conn == 0 {
@@ -489,22 +492,19 @@ func (j *judge) report(i int, f rules.Finding) {
 	suppressed := 0
 	if j.opts.Adjust != nil {
 		var keep bool
-		if suppressed, keep = j.opts.Adjust(j.opts.Rules[i], &f); !keep {
+		if suppressed, keep = j.opts.Adjust(j.opts.Rules[i], f); !keep {
+			j.spare = append(j.spare, g)
 			return
 		}
 	}
-	key := j.fingerprint(i, &f)
+	key := j.fingerprint(i, f)
 	if f.Say != nil {
-		if j.cur == nil || j.opts.All || j.out != nil || j.monitor != nil || j.coverable[i] && j.held.takes(f.Conn) || !j.found.tells(i, key, suppressed, &f) {
+		if j.cur == nil || j.opts.All || j.out != nil || j.monitor != nil || j.coverable[i] && j.held.takes(f.Conn) || !j.found.tells(i, key, suppressed, f) {
 			f.Message = f.Say()
 		}
 		f.Say = nil
 	}
-	g := &found{}
-	if n := len(j.spare); n > 0 {
-		g, j.spare = j.spare[n-1], j.spare[:n-1]
-	}
-	g.begin(i, key, suppressed, &f)
+	g.begin(i, key, suppressed)
 	if j.cur == nil {
 		if j.out != nil {
 			g.parts = []*found{g.single()}
@@ -532,6 +532,17 @@ func (j *judge) report(i int, f rules.Finding) {
 		}
 	}
 	p.add(g)
+}
+
+// blank returns a group to be filled.
+func (j *judge) blank() *found {
+	n := len(j.spare)
+	if n == 0 {
+		return &found{}
+	}
+	g := j.spare[n-1]
+	j.spare = j.spare[:n-1]
+	return g
 }
 
 // printed is what a fingerprint is made of.
