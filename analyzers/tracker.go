@@ -84,6 +84,9 @@ type Options struct {
 	// HTTP reports whether HTTP/1.x is looked for on connections to a server
 	// port; nil for all.
 	HTTP func(port uint16) bool
+	// Sights reports whether sightings with that key are noted in full; nil
+	// for all.
+	Sights func(key uint64) bool
 	// Messages bounds what the parser keeps of messages.
 	Messages http1.Options
 }
@@ -121,7 +124,7 @@ type Tracker struct {
 
 // NewTracker returns a Tracker that hands facts to f.
 func NewTracker(f Facts, opts Options) *Tracker {
-	t := &Tracker{facts: f, opts: opts}
+	t := &Tracker{facts: f, opts: opts, hops: hop.Pool{Wanted: opts.Sights}}
 	t.env = http1.NewEnv(sink{t}, opts.Messages)
 	return t
 }

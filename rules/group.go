@@ -115,6 +115,14 @@ type StallFact struct {
 // otherwise: those that share the same are kept once.
 type Sharer interface{ Shares() any }
 
+// Sampler is an aggregate of sightings that takes those of some keys only. It
+// is asked before all of a sighting is noted.
+type Sampler[A any] interface {
+	// Samples reports whether Add may take a sighting with that key, now or
+	// later. What it has refused, it refuses from then on.
+	Samples(a A, key uint64) bool
+}
+
 // Grouping is an aggregate whose types are erased. It makes the empty values
 // that shards fill.
 type Grouping interface {
@@ -130,6 +138,9 @@ type Grouper interface {
 	// Add takes a *lifecycle.Conn, *TransactionFact, *TurnFact, *StallFact,
 	// *hop.Sighting or *UsageFact, as Wants says.
 	Add(fact any)
+	// Samples reports whether Add may take a sighting with that key, as
+	// [Sampler] says.
+	Samples(key uint64) bool
 	// Also returns a Grouper that judges the values of this one by g, nil if g
 	// does not share them.
 	Also(g Grouping) Grouper
@@ -305,6 +316,19 @@ func (g *grouper[F, K, A]) Add(fact any) {
 		v.sum = g.agg.Add(v.sum, f)
 		v.note(had, g.config)
 	}
+}
+
+func (g *grouper[F, K, A]) Samples(key uint64) bool {
+	s, ok := any(g.agg).(Sampler[A])
+	if !ok {
+		return true
+	}
+	for i := range g.values {
+		if s.Samples(g.values[i].sum, key) {
+			return true
+		}
+	}
+	return len(g.values) == 0
 }
 
 func (g *grouper[F, K, A]) Keys() int { return len(g.values) }

@@ -11,6 +11,10 @@ import (
 
 // Pool recycles sightings. It is for one goroutine.
 type Pool struct {
+	// Wanted reports whether requests with that key are to be noted in full;
+	// nil for all. Those with fields for a proxy always are.
+	Wanted func(key uint64) bool
+
 	free *Sighting
 	lent *Sighting // by the last Done
 }
@@ -47,7 +51,7 @@ func (c *Collector) Head(p *Pool, h *http1.Head, t *http1.Transaction) {
 	if h.Side == http1.Client {
 		c.request(p, h, t)
 	} else if t != nil && t.Resp.Status >= 200 {
-		if s := c.find(t.Index); s != nil {
+		if s := c.find(t.Index); s != nil && !s.Bare {
 			s.response(h)
 		}
 	}
@@ -70,7 +74,6 @@ func (c *Collector) Done(p *Pool, t *http1.Transaction, client, server netip.Add
 		return nil
 	}
 	s.Method, s.MethodName, s.Target, s.Host = t.Method, t.MethodName, t.Target, t.Host
-	s.Key = key(t.MethodName, t.Target)
 	s.Client, s.Server, s.Conn = client, server, conn
 	s.Start, s.ReqBits = t.Req.First, t.Req.Bits
 	if t.Resp.First.Frame != 0 {
@@ -121,6 +124,11 @@ func (c *Collector) request(p *Pool, h *http1.Head, t *http1.Transaction) {
 	s := p.get()
 	s.index = t.Index
 	*at = s
+	s.Key = key(t.MethodName, t.Target)
+	if p.Wanted != nil && !t.Req.Bits.Any(http1.HasProxyConnection|http1.HasProxyAuthorization) && !p.Wanted(s.Key) {
+		s.Bare = true
+		return
+	}
 	s.HeadHash = hash(0, h.Raw)
 	// Mostly Connection says close or keep-alive and names no field that
 	// matters; else look for names where it stands.

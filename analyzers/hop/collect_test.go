@@ -147,6 +147,29 @@ func TestNoAllocations(t *testing.T) {
 	}
 }
 
+// TestUnwanted holds that a request whose key is not wanted comes without what
+// its heads would have to be read for, unless it has fields for a proxy.
+func TestUnwanted(t *testing.T) {
+	p := Pool{Wanted: func(uint64) bool { return false }}
+	var c Collector
+	for _, bits := range []http1.Bits{0, http1.HasProxyAuthorization} {
+		tr := transaction(0, "/")
+		tr.Req.Bits |= bits
+		c.Head(&p, head(http1.Client, "Host: h", "Cookie: abcdef", "X-Request-Id: 0123456789"), tr)
+		c.Head(&p, head(http1.Server, "Date: now", "Content-Length: 5"), tr)
+		s := c.Done(&p, tr, netip.AddrPort{}, netip.AddrPort{}, 1)
+		if s.Bare != (bits == 0) {
+			t.Fatalf("bits %v: bare %v", bits, s.Bare)
+		}
+		if empty := s.HeadHash == 0 && s.Echo == 0 && len(s.Fields) == 0 && len(s.IDs) == 0; empty != s.Bare {
+			t.Errorf("bits %v: bare %v, but %+v", bits, s.Bare, s)
+		}
+		if s.Key != key(tr.MethodName, tr.Target) || s.ReqBits != tr.Req.Bits {
+			t.Errorf("bits %v: not told apart: %+v", bits, s)
+		}
+	}
+}
+
 func BenchmarkCollector(b *testing.B) {
 	var p Pool
 	var c Collector

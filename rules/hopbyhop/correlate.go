@@ -42,8 +42,10 @@ func (Correlate) Key(s *hop.Sighting) (struct{}, bool) { return struct{}{}, true
 // Add notes a sighting.
 func (c Correlate) Add(h *Hops, s *hop.Sighting) *Hops {
 	h = accum.Made(h)
-	if seen := h.Seen.At(s.Key, c.Keys); seen != nil {
-		*seen = c.keep(*seen, s, c.PerKey)
+	if !s.Bare {
+		if seen := h.Seen.At(s.Key, c.Keys); seen != nil {
+			*seen = c.keep(*seen, s, c.PerKey)
+		}
 	}
 	if server := s.Server.Addr(); server != h.server { // most requests go where the last one went
 		h.server = server
@@ -57,6 +59,9 @@ func (c Correlate) Add(h *Hops, s *hop.Sighting) *Hops {
 	}
 	return h
 }
+
+// Samples reports whether requests with that key are kept.
+func (Correlate) Samples(h *Hops, key uint64) bool { return h == nil || h.Seen.Takes(key) }
 
 // keep adds a copy of s, if it is to be kept.
 func (c Correlate) keep(to accum.SmallestN[hop.Sighting], s *hop.Sighting, n int) accum.SmallestN[hop.Sighting] {

@@ -206,6 +206,9 @@ func (j *judge) viewOf(c *analyzers.Conn) *view {
 
 func (j *judge) trackerOptions(workers int) analyzers.Options {
 	o := analyzers.Options{Messages: http1.Options{MaxHeads: max(64<<20/workers, 1<<20), MaxWaiting: max(32<<10/workers, 1<<10)}}
+	if len(j.hops) > 0 {
+		o.Sights = j.sights
+	}
 	if len(j.opts.HTTPPorts) == 0 {
 		return o
 	}
@@ -377,6 +380,16 @@ func (j *judge) onWindow(c *analyzers.Conn, w *timing.Closure, inside bool, t *h
 	for _, i := range j.window {
 		j.opts.Rules[i].Window(&j.passes[i], w, inside, t)
 	}
+}
+
+// sights reports whether a rule may keep sightings with that key.
+func (j *judge) sights(key uint64) bool {
+	for _, g := range j.views[0].hops {
+		if g.Samples(key) {
+			return true
+		}
+	}
+	return false
 }
 
 func (j *judge) onSighting(_ *analyzers.Conn, s *hop.Sighting) {
