@@ -240,18 +240,16 @@ func TestAsTcpdump(t *testing.T) {
 		}
 		n := 0
 		for link, name := range linkNames {
-			whole, err := tcpdump(t, "-y", name, text)
+			// The plain program is the measure. What libpcap's optimizer makes of it
+			// differs on packets cut short in their headers, and, in 1.10.3, for
+			// some alternatives: "src and dst host A || !tcp port (B or C) and tcp
+			// port (B or D)" loses packets from port D.
+			want, err := tcpdump(t, "-O", "-y", name, text)
 			if err != nil {
 				if !strings.Contains(err.Error(), "VLAN") && !strings.Contains(err.Error(), "rejects all") {
 					t.Errorf("tcpdump -y %s %q: %v", name, text, err)
 				}
 				continue
-			}
-			// On packets cut short in their headers tcpdump's verdict hangs on
-			// what its optimizer did: there the plain program is the measure.
-			cut, err := tcpdump(t, "-O", "-y", name, text)
-			if err != nil {
-				t.Fatal(err)
 			}
 			got, err := f.For(link)
 			if err != nil {
@@ -266,10 +264,6 @@ func TestAsTcpdump(t *testing.T) {
 				g := got.Match(p.data, p.wire)
 				if g {
 					yes++
-				}
-				want := whole
-				if len(p.data) < p.wire || len(p.data) < 64 {
-					want = cut
 				}
 				if g != want.Match(p.data, p.wire) {
 					t.Errorf("%s %q: %v on %x, tcpdump the contrary", name, text, g, p.data[:min(len(p.data), 80)])
