@@ -84,9 +84,9 @@ type Options struct {
 	// HTTP reports whether HTTP/1.x is looked for on connections to a server
 	// port; nil for all.
 	HTTP func(port uint16) bool
-	// Sights reports whether sightings with that key are noted in full; nil
-	// for all.
-	Sights func(key uint64) bool
+	// Sights reports whether a sighting of which Key, Start and ReqBits are
+	// known is noted in full; nil for all.
+	Sights func(*hop.Sighting) bool
 	// Messages bounds what the parser keeps of messages.
 	Messages http1.Options
 }

@@ -115,12 +115,12 @@ type StallFact struct {
 // otherwise: those that share the same are kept once.
 type Sharer interface{ Shares() any }
 
-// Sampler is an aggregate of sightings that takes those of some keys only. It
-// is asked before all of a sighting is noted.
+// Sampler is an aggregate of sightings that takes some of them only. It is
+// asked before all of a sighting is noted.
 type Sampler[A any] interface {
-	// Samples reports whether Add may take a sighting with that key, now or
-	// later. What it has refused, it refuses from then on.
-	Samples(a A, key uint64) bool
+	// Samples reports whether Add may keep a sighting of which Key, Start and
+	// ReqBits are known. What it has refused, it refuses from then on.
+	Samples(A, *hop.Sighting) bool
 }
 
 // Grouping is an aggregate whose types are erased. It makes the empty values
@@ -138,9 +138,8 @@ type Grouper interface {
 	// Add takes a *lifecycle.Conn, *TransactionFact, *TurnFact, *StallFact,
 	// *hop.Sighting or *UsageFact, as Wants says.
 	Add(fact any)
-	// Samples reports whether Add may take a sighting with that key, as
-	// [Sampler] says.
-	Samples(key uint64) bool
+	// Samples reports whether Add may keep a sighting, as [Sampler] says.
+	Samples(*hop.Sighting) bool
 	// Also returns a Grouper that judges the values of this one by g, nil if g
 	// does not share them.
 	Also(g Grouping) Grouper
@@ -318,17 +317,21 @@ func (g *grouper[F, K, A]) Add(fact any) {
 	}
 }
 
-func (g *grouper[F, K, A]) Samples(key uint64) bool {
+func (g *grouper[F, K, A]) Samples(of *hop.Sighting) bool {
 	s, ok := any(g.agg).(Sampler[A])
 	if !ok {
 		return true
 	}
+	if len(g.values) == 0 {
+		var none A
+		return s.Samples(none, of)
+	}
 	for i := range g.values {
-		if s.Samples(g.values[i].sum, key) {
+		if s.Samples(g.values[i].sum, of) {
 			return true
 		}
 	}
-	return len(g.values) == 0
+	return false
 }
 
 func (g *grouper[F, K, A]) Keys() int { return len(g.values) }

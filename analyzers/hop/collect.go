@@ -11,9 +11,10 @@ import (
 
 // Pool recycles sightings. It is for one goroutine.
 type Pool struct {
-	// Wanted reports whether requests with that key are to be noted in full;
-	// nil for all. Those with fields for a proxy always are.
-	Wanted func(key uint64) bool
+	// Wanted reports whether a request of which Key, Start and ReqBits are
+	// known is to be noted in full; nil for all. Those with fields for a proxy
+	// always are.
+	Wanted func(*Sighting) bool
 
 	free *Sighting
 	lent *Sighting // by the last Done
@@ -124,8 +125,8 @@ func (c *Collector) request(p *Pool, h *http1.Head, t *http1.Transaction) {
 	s := p.get()
 	s.index = t.Index
 	*at = s
-	s.Key = key(t.MethodName, t.Target)
-	if p.Wanted != nil && !t.Req.Bits.Any(http1.HasProxyConnection|http1.HasProxyAuthorization) && !p.Wanted(s.Key) {
+	s.Key, s.Start, s.ReqBits = key(t.MethodName, t.Target), t.Req.First, t.Req.Bits
+	if p.Wanted != nil && !s.ReqBits.Any(http1.HasProxyConnection|http1.HasProxyAuthorization) && !p.Wanted(s) {
 		s.Bare = true
 		return
 	}

@@ -150,7 +150,7 @@ func TestNoAllocations(t *testing.T) {
 // TestUnwanted holds that a request whose key is not wanted comes without what
 // its heads would have to be read for, unless it has fields for a proxy.
 func TestUnwanted(t *testing.T) {
-	p := Pool{Wanted: func(uint64) bool { return false }}
+	p := Pool{Wanted: func(*Sighting) bool { return false }}
 	var c Collector
 	for _, bits := range []http1.Bits{0, http1.HasProxyAuthorization} {
 		tr := transaction(0, "/")

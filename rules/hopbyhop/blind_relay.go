@@ -54,6 +54,11 @@ func (BlindRelays) Key(s *hop.Sighting) (struct{}, bool) {
 	return struct{}{}, s.ReqBits.Has(http1.ConnKeepAlive) && (s.Status == 0 || s.RespBits.Has(http1.ConnKeepAlive))
 }
 
+// Samples reports whether a request may be kept, whatever is answered.
+func (r BlindRelays) Samples(h *Hops, s *hop.Sighting) bool {
+	return s.ReqBits.Has(http1.ConnKeepAlive) && r.Correlate.Samples(h, s)
+}
+
 // relayed reports whether Connection and Keep-Alive were passed on unchanged
 // both ways by something that changed the request otherwise.
 func relayed(in, out *hop.Sighting) bool {

@@ -60,8 +60,18 @@ func (c Correlate) Add(h *Hops, s *hop.Sighting) *Hops {
 	return h
 }
 
-// Samples reports whether requests with that key are kept.
-func (Correlate) Samples(h *Hops, key uint64) bool { return h == nil || h.Seen.Takes(key) }
+// Samples reports whether a request may be kept: its key may, and no PerKey
+// earlier ones are.
+func (c Correlate) Samples(h *Hops, s *hop.Sighting) bool {
+	switch {
+	case h == nil:
+		return true
+	case !h.Seen.Takes(s.Key):
+		return false
+	}
+	seen := h.Seen.Get(s.Key)
+	return seen == nil || len(*seen) < c.PerKey || s.Start.Time <= (*seen)[len(*seen)-1].Start.Time
+}
 
 // keep adds a copy of s, if it is to be kept.
 func (c Correlate) keep(to accum.SmallestN[hop.Sighting], s *hop.Sighting, n int) accum.SmallestN[hop.Sighting] {

@@ -382,10 +382,10 @@ func (j *judge) onWindow(c *analyzers.Conn, w *timing.Closure, inside bool, t *h
 	}
 }
 
-// sights reports whether a rule may keep sightings with that key.
-func (j *judge) sights(key uint64) bool {
+// sights reports whether a rule may keep a sighting.
+func (j *judge) sights(s *hop.Sighting) bool {
 	for _, g := range j.views[0].hops {
-		if g.Samples(key) {
+		if g.Samples(s) {
 			return true
 		}
 	}
