@@ -1,6 +1,7 @@
 package hopbyhop_test
 
 import (
+	"encoding/json"
 	"net/netip"
 	"testing"
 
@@ -8,6 +9,7 @@ import (
 
 	"github.com/connlint/connlint/analyzers/hop"
 	"github.com/connlint/connlint/analyzers/http1"
+	"github.com/connlint/connlint/rules"
 	"github.com/connlint/connlint/rules/hopbyhop"
 	"github.com/connlint/connlint/rules/rulestest"
 )
@@ -16,13 +18,53 @@ func TestLeaked(t *testing.T) {
 	rulestest.Run(t, hopbyhop.Leaked, "testdata/leaked/*.pkt")
 }
 
-// TestLaws draws sightings of few keys, times and hosts, so that bounds are
-// met.
 func TestLaws(t *testing.T) {
+	rulestest.Laws(t, hopbyhop.BlindRelays{Correlate: hopbyhop.Correlate{Keys: 4, PerKey: 3, Hosts: 1, Verbatim: true}}, sightings())
+	rulestest.Laws(t, hopbyhop.Correlate{Keys: 4, PerKey: 3, Hosts: 4, Alone: 3}, sightings())
+}
+
+// TestSamples holds that what is not asked for would not have been kept.
+func TestSamples(t *testing.T) {
+	samples(t, hopbyhop.BlindRelays{Correlate: hopbyhop.Correlate{Keys: 4, PerKey: 3, Hosts: 1, Verbatim: true}})
+	samples(t, hopbyhop.Correlate{Keys: 4, PerKey: 3, Hosts: 4, Alone: 3})
+}
+
+func samples(t *testing.T, agg interface {
+	rules.Aggregate[*hop.Sighting, struct{}, *hopbyhop.Hops]
+	rules.Sampler[*hopbyhop.Hops]
+},
+) {
+	rapid.Check(t, func(t *rapid.T) {
+		var all, asked *hopbyhop.Hops
+		for _, s := range rapid.SliceOfN(sightings(), 0, 100).Draw(t, "sightings") {
+			bare := *s
+			if !agg.Samples(asked, &hop.Sighting{Key: s.Key, Start: s.Start, ReqBits: s.ReqBits}) && !s.ReqBits.Has(http1.HasProxyConnection) {
+				bare.Bare, bare.HeadHash = true, 0
+			}
+			if _, ok := agg.Key(s); ok {
+				all, asked = agg.Add(all, s), agg.Add(asked, &bare)
+			}
+		}
+		want, err := json.Marshal(all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := json.Marshal(asked)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got) != string(want) {
+			t.Fatalf("%T:\n got %s\nwant %s", agg, got, want)
+		}
+	})
+}
+
+// sightings draws those of few keys, times and hosts, so that bounds are met.
+func sightings() *rapid.Generator[*hop.Sighting] {
 	host := func(t *rapid.T, name string) netip.AddrPort {
 		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(rapid.IntRange(0, 9).Draw(t, name))}), 80)
 	}
-	sightings := rapid.Custom(func(t *rapid.T) *hop.Sighting {
+	return rapid.Custom(func(t *rapid.T) *hop.Sighting {
 		s := &hop.Sighting{
 			Key:    rapid.Uint64Range(0, 9).Draw(t, "key") << 60,
 			Target: []byte(rapid.SampledFrom([]string{"/a", "http://b/a", "*"}).Draw(t, "target")),
@@ -35,9 +77,11 @@ func TestLaws(t *testing.T) {
 		if rapid.Bool().Draw(t, "proxy") {
 			s.ReqBits |= http1.HasProxyConnection
 		}
+		if rapid.Bool().Draw(t, "keep") {
+			s.ReqBits |= http1.ConnKeepAlive
+			s.RespBits |= http1.ConnKeepAlive
+		}
 		s.HeadHash = rapid.Uint64Range(0, 2).Draw(t, "head")
 		return s
 	})
-	rulestest.Laws(t, hopbyhop.BlindRelays{Correlate: hopbyhop.Correlate{Keys: 4, PerKey: 3, Hosts: 1, Verbatim: true}}, sightings)
-	rulestest.Laws(t, hopbyhop.Correlate{Keys: 4, PerKey: 3, Hosts: 4, Alone: 3}, sightings)
 }
