@@ -36,7 +36,7 @@ func samples(t *testing.T, agg interface {
 ) {
 	rapid.Check(t, func(t *rapid.T) {
 		var all, asked *hopbyhop.Hops
-		for _, s := range rapid.SliceOfN(sightings(), 0, 100).Draw(t, "sightings") {
+		for _, s := range rapid.SliceOfN(sightings(), 40, 120).Draw(t, "sightings") {
 			bare := *s
 			if !agg.Samples(asked, &hop.Sighting{Key: s.Key, Start: s.Start, ReqBits: s.ReqBits}) && !s.ReqBits.Has(http1.HasProxyConnection) {
 				bare.Bare, bare.HeadHash = true, 0
