@@ -28,8 +28,8 @@ func TestRunInterrupt(t *testing.T) {
 	if status := p.wait(); status != exitSignalOffset+int(syscall.SIGINT) {
 		t.Errorf("status %d", status)
 	}
-	p.until("the report", func() bool {
-		return strings.Contains(tty.String(), "KA005") && strings.Contains(tty.String(), "3 requests")
+	tty.until(t, "the report", func(shown string) bool {
+		return strings.Contains(shown, "KA005") && strings.Contains(shown, "3 requests")
 	})
 	for l := range strings.Lines(tty.String()) {
 		f := strings.Fields(l)

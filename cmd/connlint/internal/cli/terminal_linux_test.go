@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -57,6 +58,17 @@ func (x *terminal) read() {
 			return
 		}
 		_, _ = x.shown.Write(b[:n])
+	}
+}
+
+// until waits until the terminal shows what it should, which may be a while
+// after the command has ended.
+func (x *terminal) until(t *testing.T, what string, ok func(shown string) bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(x.String()); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited for it in vain: %s\n%s", what, x)
+		}
 	}
 }
 
