@@ -98,14 +98,14 @@ Exit status: 0 nothing at or above --fail-on; 1 findings; 2 wrong usage;
 	fs.BoolVar(&f.tui, "tui", false, "look at one capture on the terminal while it is read: findings, servers, connections, one connection segment by segment")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "findings alone: no summary, no progress")
 	addChoice(cmd, "color", &f.color, "colors, `when`: auto, always, never")
-	addChoice(cmd, "progress", &f.progress, "progress bar, `when`: auto (on a terminal, after a second), always, never")
+	f.addProgress(cmd)
 	group(fs, "Output")
 	f.packets.add(fs)
 	f.addJoin(fs)
 	fs.StringVar(&f.watch, "watch", "", "check the captures that come into `DIR`, each once nothing more is written to it, until interrupted")
-	fs.Var(&f.ports, "http-ports", "look for HTTP on these server `PORTS` alone, as in 80,8080,8000-8100 (default: on all, told by content)")
-	addChoice(cmd, "redact", &f.redact, "hide `what`: default (that is credentials and query values), all (paths and hosts too), none")
-	fs.VarP(&f.workers, "jobs", "j", "work on `N` processors, 0 for all; the findings are the same")
+	f.addPorts(fs)
+	f.addRedact(cmd)
+	f.addJobs(fs)
 	group(fs, "Reading")
 	return cmd
 }
@@ -127,6 +127,22 @@ func (f *checkFlags) addBaseline(fs *pflag.FlagSet) {
 
 func (f *checkFlags) addJoin(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.join, "join", false, "read all files as one capture, in time order (rotated sets)")
+}
+
+func (f *checkFlags) addPorts(fs *pflag.FlagSet) {
+	fs.Var(&f.ports, "http-ports", "look for HTTP on these server `PORTS` alone, as in 80,8080,8000-8100 (default: on all, told by content)")
+}
+
+func (f *checkFlags) addRedact(cmd *cobra.Command) {
+	addChoice(cmd, "redact", &f.redact, "hide `what`: default (that is credentials and query values), all (paths and hosts too), none")
+}
+
+func (f *checkFlags) addProgress(cmd *cobra.Command) {
+	addChoice(cmd, "progress", &f.progress, "progress bar, `when`: auto (on a terminal, after a second), always, never")
+}
+
+func (f *checkFlags) addJobs(fs *pflag.FlagSet) {
+	fs.VarP(&f.workers, "jobs", "j", "work on `N` processors, 0 for all; the findings are the same")
 }
 
 func completeRules(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -290,6 +306,15 @@ func (j *job) readWith(r *report.Report, paths []string, judge func(capture.Sour
 	j.bar.clear()
 }
 
+// openCapture opens the files of one capture: a single one, or those that
+// --join makes one.
+func (j *job) openCapture(files []string) (capture.Source, error) {
+	if j.f.join {
+		return j.join(files), nil
+	}
+	return j.open(files[0])
+}
+
 // judge runs the rules over the packets of src that --filter takes.
 func (j *job) judge(src capture.Source) *runner.Result {
 	if j.packets == nil {
@@ -384,12 +409,7 @@ func (a *app) write(r *report.Report, f *checkFlags) error {
 		if err := report.Write(&b, format, r, fileStyle); err != nil {
 			return err
 		}
-		if o.file == "-" {
-			_, err := a.Out.Write(b.Bytes())
-			failed = append(failed, err)
-		} else {
-			failed = append(failed, writeFile(o.file, b.Bytes()))
-		}
+		failed = append(failed, a.put(o.file, b.Bytes()))
 	}
 	if toOut {
 		style.Color, style.Width = a.color(f.color.value), a.width()

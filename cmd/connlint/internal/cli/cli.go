@@ -56,6 +56,12 @@ type app struct {
 	status  int
 }
 
+// cannotRead says why a capture could not be read, or not to its end.
+func (a *app) cannotRead(err error) {
+	a.status = exitUnread
+	a.complain(err)
+}
+
 // complain writes err to standard error, joined errors on a line each.
 func (a *app) complain(err error) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {

@@ -149,8 +149,8 @@ func (f *captureFlags) addCapture(cmd *cobra.Command, ifaces string) {
 func (f *captureFlags) addRules(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	f.addSelection(cmd)
-	fs.Var(&f.ports, "http-ports", "look for HTTP on these server `PORTS` alone, as in 80,8080,8000-8100 (default: on all, told by content)")
-	fs.StringVar(&f.baseline, "baseline", "", "report only what is not in this `FILE`, which connlint baseline wrote")
+	f.addPorts(fs)
+	f.addBaseline(fs)
 	group(fs, "Rules")
 	f.addTo(fs)
 	group(fs, "Configuration")
@@ -321,11 +321,11 @@ to capture; 3 the interface vanished, or the packets could not be written.`,
 	fs.Var(&f.outputs, "output", "write a report of it all, as check does, to `FILE` at the end")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "findings alone: no summary")
 	addChoice(cmd, "color", &f.color, "colors, `when`: auto, always, never")
-	addChoice(cmd, "redact", &f.redact, "hide `what`: default (that is credentials and query values), all (paths and hosts too), none")
+	f.addRedact(cmd)
 	fs.StringVar(&f.metrics, "metrics", "", "serve figures for Prometheus at http://`ADDR`/metrics, as in :9900")
 	fs.Var(&f.top, "metrics-servers", "servers with figures of their own, those with most requests")
 	group(fs, "Output")
-	fs.VarP(&f.workers, "jobs", "j", "work on `N` processors, 0 for all; the findings are the same")
+	f.addJobs(fs)
 	group(fs, "Reading")
 	return cmd
 }

@@ -31,8 +31,7 @@ func (j *job) look(paths []string) error {
 	}
 	files, err := pcapfile.Expand(paths)
 	if err != nil {
-		j.status = exitUnread
-		j.complain(err)
+		j.cannotRead(err)
 		return nil
 	}
 	again := func() (capture.Source, error) { return pcapfile.Open(files[0], pcapfile.Options{}) }
@@ -42,15 +41,9 @@ func (j *job) look(paths []string) error {
 	case len(files) != 1:
 		return fmt.Errorf("--tui shows one capture, not %d; --join makes them one", len(files))
 	}
-	var src capture.Source
-	if j.f.join {
-		src = j.join(files)
-	} else {
-		src, err = j.open(files[0])
-	}
+	src, err := j.openCapture(files)
 	if err != nil {
-		j.status = exitUnread
-		j.complain(err)
+		j.cannotRead(err)
 		return nil
 	}
 	feed := tui.Feed{Title: src.Info().Name, Version: thisBuild().Version, Color: j.color(j.f.color.value),

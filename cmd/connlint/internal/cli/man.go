@@ -39,7 +39,7 @@ func (a *app) manCommand() *cobra.Command {
 				}
 				var failed []error
 				for _, name := range names {
-					failed = append(failed, writeFile(filepath.Join(dir, name+".1"), manPage(name, pages[name], names).Bytes()))
+					failed = append(failed, a.put(filepath.Join(dir, name+".1"), manPage(name, pages[name], names).Bytes()))
 				}
 				return errors.Join(failed...)
 			}

@@ -78,8 +78,12 @@ func checkOutputs(files, captures []string) error {
 	return nil
 }
 
-// writeFile writes the file that --output names.
-func writeFile(file string, content []byte) error {
+// put writes what --output names: a file, - for standard output.
+func (a *app) put(file string, content []byte) error {
+	if file == "-" {
+		_, err := a.Out.Write(content)
+		return err
+	}
 	if err := outfile.Write(file, content); err != nil {
 		return &unwritten{fmt.Errorf("--output: cannot write %q: %w", file, sayWhy(err))}
 	}

@@ -50,12 +50,12 @@ could not be read, or not to its end, or the report not be written.`,
 	f.addSelection(cmd)
 	f.addBaseline(fs)
 	f.addTo(fs)
-	addChoice(cmd, "progress", &f.progress, "progress bar, `when`: auto (on a terminal, after a second), always, never")
+	f.addProgress(cmd)
 	f.packets.add(fs)
 	f.addJoin(fs)
-	fs.Var(&f.ports, "http-ports", "look for HTTP on these server `PORTS` alone, as in 80,8080,8000-8100 (default: on all, told by content)")
-	addChoice(cmd, "redact", &f.redact, "hide `what`: default (that is credentials and query values), all (paths and hosts too), none")
-	fs.VarP(&f.workers, "jobs", "j", "work on `N` processors, 0 for all; the findings are the same")
+	f.addPorts(fs)
+	f.addRedact(cmd)
+	f.addJobs(fs)
 	return cmd
 }
 
@@ -86,14 +86,9 @@ func (a *app) report(cmd *cobra.Command, f *checkFlags, paths []string, file str
 	if err := html.Write(&b, page); err != nil {
 		return err
 	}
-	if file == "-" {
-		_, err = a.Out.Write(b.Bytes())
-	} else {
-		err = writeFile(file, b.Bytes())
-	}
+	err = a.put(file, b.Bytes())
 	for _, u := range page.Unread {
-		a.status = exitUnread
-		a.complain(u.Err)
+		a.cannotRead(u.Err)
 	}
 	for _, n := range page.Notices {
 		a.complain(errors.New(n))
@@ -152,15 +147,11 @@ func (j *job) ladders(c *runner.Result, findings []int, files []string) map[int]
 
 // reopen opens what a capture was read from, once more.
 func (j *job) reopen(files []string) (src capture.Source, err error) {
-	if j.f.join {
-		src = j.join(files)
-	} else if src, err = j.open(files[0]); err != nil {
-		return nil, err
-	}
-	if j.packets != nil {
+	src, err = j.openCapture(files)
+	if err == nil && j.packets != nil {
 		return filter.Apply(src, j.packets), nil
 	}
-	return src, nil
+	return src, err
 }
 
 // connections returns those that findings are about, or that their first

@@ -72,9 +72,9 @@ Exit status: the command's if it failed; else as that of check: 0 nothing at or 
 	fs.BoolVar(&f.statistics, "statistics", false, "a table by rule in place of the findings (text)")
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "findings alone: no summary")
 	addChoice(cmd, "color", &f.color, "colors, `when`: auto, always, never")
-	addChoice(cmd, "redact", &f.redact, "hide `what`: default (that is credentials and query values), all (paths and hosts too), none")
+	f.addRedact(cmd)
 	group(fs, "Output")
-	fs.VarP(&f.workers, "jobs", "j", "work on `N` processors, 0 for all; the findings are the same")
+	f.addJobs(fs)
 	group(fs, "Reading")
 	return cmd
 }

@@ -210,10 +210,10 @@ the file not be written.`,
 	f.addTo(fs)
 	f.addJoin(fs)
 	fs.Var(&f.ports, "http-ports", "look for HTTP on these server `PORTS` alone, as in 80,8080,8000-8100")
-	addChoice(cmd, "redact", &f.redact, "hide `what`: default (that is credentials and query values), all (paths and hosts too), none")
-	addChoice(cmd, "progress", &f.progress, "progress bar, `when`: auto (on a terminal, after a second), always, never")
+	f.addRedact(cmd)
+	f.addProgress(cmd)
 	fs.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing of how many there are; no progress")
-	fs.VarP(&f.workers, "jobs", "j", "work on `N` processors, 0 for all; the findings are the same")
+	f.addJobs(fs)
 	return cmd
 }
 
@@ -236,20 +236,15 @@ func (a *app) writeBaseline(cmd *cobra.Command, f *checkFlags, file string, path
 		return err
 	}
 	for _, u := range r.Unread {
-		a.complain(u.Err)
-		a.status = exitUnread
+		a.cannotRead(u.Err)
 	}
 	if a.interrupted() && file != "-" {
 		return nil // what is known from before is worth more than a part
 	}
-	if file == "-" {
-		_, err := a.Out.Write(text.Bytes())
+	if err := a.put(file, text.Bytes()); err != nil {
 		return err
 	}
-	if err := writeFile(file, text.Bytes()); err != nil {
-		return err
-	}
-	if !f.quiet {
+	if !f.quiet && file != "-" {
 		what := "findings"
 		if len(b.Known) == 1 {
 			what = "finding"

@@ -21,9 +21,9 @@ func newShowFlags(cmd *cobra.Command, f *checkFlags) {
 	fs.SortFlags = false
 	addChoice(cmd, "format", &f.format, "output `format`: text, json")
 	addChoice(cmd, "color", &f.color, "colors, `when`: auto, always, never")
-	addChoice(cmd, "redact", &f.redact, "hide `what`: default (that is credentials and query values), all (paths and hosts too), none")
+	f.addRedact(cmd)
 	f.addSelection(cmd)
-	fs.Var(&f.ports, "http-ports", "look for HTTP on these server `PORTS` alone, as in 80,8080,8000-8100 (default: on all, told by content)")
+	f.addPorts(fs)
 	f.addTo(fs)
 }
 
@@ -94,8 +94,7 @@ func (j *job) why(file string, frame uint64) error {
 	defer j.heed()()
 	src, err := j.open(file)
 	if err != nil {
-		j.status = exitUnread
-		j.complain(err)
+		j.cannotRead(err)
 		return nil
 	}
 	n, broken := runner.Locate(src, frame)
@@ -103,8 +102,7 @@ func (j *job) why(file string, frame uint64) error {
 		return err
 	}
 	if broken != nil && n < 0 { // else show will say so
-		j.status = exitUnread
-		j.complain(broken)
+		j.cannotRead(broken)
 		return nil
 	}
 	if n < 0 {
@@ -117,15 +115,13 @@ func (j *job) why(file string, frame uint64) error {
 func (j *job) show(file string, n int, frame uint64) error {
 	src, err := j.open(file)
 	if err != nil {
-		j.status = exitUnread
-		j.complain(err)
+		j.cannotRead(err)
 		return nil
 	}
 	defer src.Close()
 	t, err := runner.TraceConn(src, n, j.opts)
 	if t.Result.Err != nil {
-		j.status = exitUnread
-		j.complain(t.Result.Err)
+		j.cannotRead(t.Result.Err)
 	}
 	switch {
 	case err != nil && t.Result.Err != nil: // it may be in what was not read

@@ -41,7 +41,7 @@ none is idle. On TLS an exchange of data counts as a request.`,
 	addChoice(cmd, "format", &f.format, "output `format`: text, json")
 	addChoice(cmd, "color", &f.color, "colors, `when`: auto, always, never")
 	addChoice(cmd, "redact", &f.redact, "hide `what`: default, all (hosts), none")
-	fs.Var(&f.ports, "http-ports", "look for HTTP on these server `PORTS` alone, as in 80,8080,8000-8100 (default: on all, told by content)")
+	f.addPorts(fs)
 	f.addTo(fs)
 	fs.VarP(&f.workers, "jobs", "j", "work on `N` processors, 0 for all; the figures are the same")
 	return cmd
