@@ -44,6 +44,7 @@ const (
 	gaveUp                         // no longer looked at to tell the roles
 	checked                        // the port was looked at
 	turned                         // a turn that is no handshake was met
+	sighted                        // a sighting was told
 )
 
 // sniffing tells the roles of a connection whose handshake was missed.
@@ -73,7 +74,9 @@ type Facts struct {
 	// connection's end, with the transaction under way or nil. Inside says
 	// that the other side was in the middle of a message.
 	Window func(c *Conn, w *timing.Closure, inside bool, tr *http1.Transaction)
-	// Sighting is called for each transaction whose request's head was seen.
+	// Sighting is called for each transaction whose request's head was seen
+	// and that Options.Sights takes, and for some of the others: at least a
+	// connection's first and those with the status 407.
 	Sighting func(*Conn, *hop.Sighting)
 	// Closed is called once for each connection, twins too, last.
 	Closed func(*Conn, *lifecycle.Conn)
@@ -87,6 +90,9 @@ type Options struct {
 	// Sights reports whether a sighting of which Key, Start and ReqBits are
 	// known is noted in full; nil for all.
 	Sights func(*hop.Sighting) bool
+	// Forgetful says that who takes sightings begins anew now and then: all
+	// are told.
+	Forgetful bool
 	// Messages bounds what the parser keeps of messages.
 	Messages http1.Options
 }
@@ -487,9 +493,12 @@ func (k sink) Done(tr *http1.Transaction) {
 		return
 	}
 	if t.facts.Sighting != nil {
-		dir, _ := t.cur.State.Life.Client()
-		client, server := lifecycle.Ends(&t.cur.Key, dir)
-		if s := t.cur.State.hops.Done(&t.hops, tr, client, server, t.cur.ID); s != nil {
+		state := &t.cur.State
+		if s := state.hops.Done(&t.hops, tr, state.flags&sighted != 0 && !t.opts.Forgetful); s != nil {
+			state.flags |= sighted
+			dir, _ := state.Life.Client()
+			s.Client, s.Server = lifecycle.Ends(&t.cur.Key, dir)
+			s.Conn = t.cur.ID
 			t.facts.Sighting(t.cur, s)
 		}
 	}

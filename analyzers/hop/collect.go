@@ -12,12 +12,13 @@ import (
 // Pool recycles sightings. It is for one goroutine.
 type Pool struct {
 	// Wanted reports whether a request of which Key, Start and ReqBits are
-	// known is to be noted in full; nil for all. Those with fields for a proxy
-	// always are.
+	// known is to be noted; nil for all. Those with fields for a proxy always
+	// are.
 	Wanted func(*Sighting) bool
 
 	free *Sighting
 	lent *Sighting // by the last Done
+	bare Sighting  // scratch for a request that is not noted
 }
 
 func (p *Pool) get() *Sighting {
@@ -51,31 +52,39 @@ func (c *Collector) AtRest() bool { return c.first == nil }
 func (c *Collector) Head(p *Pool, h *http1.Head, t *http1.Transaction) {
 	if h.Side == http1.Client {
 		c.request(p, h, t)
-	} else if t != nil && t.Resp.Status >= 200 {
-		if s := c.find(t.Index); s != nil && !s.Bare {
+	} else if c.first != nil && t != nil && t.Resp.Status >= 200 {
+		if s := c.find(t.Index); s != nil {
 			s.response(h)
 		}
 	}
 }
 
-// Done completes the sighting of t, on the connection between client and
-// server whose first frame is conn. It is borrowed: valid until the next Done
-// with the same pool, and no longer than t. It is nil if the request's head
-// was not seen, or its target was cut.
-func (c *Collector) Done(p *Pool, t *http1.Transaction, client, server netip.AddrPort, conn uint64) *Sighting {
+// Done completes the sighting of t, but for the addresses and the connection.
+// It is borrowed: valid until the next Done with the same pool, and no longer
+// than t. It is nil if the request's head was not seen, or its target was cut.
+//
+// A request that was not noted is only told bare, and where that says nothing
+// new, not at all: told says that one of its connection was told before, which
+// leaves the status 407.
+func (c *Collector) Done(p *Pool, t *http1.Transaction, told bool) *Sighting {
 	s := c.take(t.Index)
-	if s == nil {
+	switch {
+	case s != nil:
+		if p.lent != nil {
+			p.put(p.lent)
+		}
+		p.lent = s
+	case t.Req.HeadEnd.Frame == 0 || told && t.Resp.Status != 407:
 		return nil
+	default:
+		s = &p.bare
+		*s = Sighting{Bare: true}
+		s.Key, s.Start, s.ReqBits = key(t.MethodName, t.Target), t.Req.First, t.Req.Bits
 	}
-	if p.lent != nil {
-		p.put(p.lent)
-	}
-	p.lent = s
 	if t.TargetLen > len(t.Target) {
 		return nil
 	}
 	s.Method, s.MethodName, s.Target, s.Host = t.Method, t.MethodName, t.Target, t.Host
-	s.Client, s.Server, s.Conn = client, server, conn
 	s.Start, s.ReqBits = t.Req.First, t.Req.Bits
 	if t.Resp.First.Frame != 0 {
 		s.Status, s.RespBits = t.Resp.Status, t.Resp.Bits
@@ -122,14 +131,15 @@ func (c *Collector) request(p *Pool, h *http1.Head, t *http1.Transaction) {
 	if n == MaxOutstanding {
 		return
 	}
+	one := &p.bare
+	one.Key, one.Start, one.ReqBits = key(t.MethodName, t.Target), t.Req.First, t.Req.Bits
+	if p.Wanted != nil && !one.ReqBits.Any(http1.HasProxyConnection|http1.HasProxyAuthorization) && !p.Wanted(one) {
+		return
+	}
 	s := p.get()
 	s.index = t.Index
 	*at = s
-	s.Key, s.Start, s.ReqBits = key(t.MethodName, t.Target), t.Req.First, t.Req.Bits
-	if p.Wanted != nil && !s.ReqBits.Any(http1.HasProxyConnection|http1.HasProxyAuthorization) && !p.Wanted(s) {
-		s.Bare = true
-		return
-	}
+	s.Key, s.Start, s.ReqBits = one.Key, one.Start, one.ReqBits
 	s.HeadHash = hash(0, h.Raw)
 	// Mostly Connection says close or keep-alive and names no field that
 	// matters; else look for names where it stands.

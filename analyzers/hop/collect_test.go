@@ -19,11 +19,6 @@ func head(side http1.Side, lines ...string) *http1.Head {
 	return h
 }
 
-var (
-	client = netip.MustParseAddrPort("10.0.0.1:40000")
-	server = netip.MustParseAddrPort("10.0.0.2:80")
-)
-
 func transaction(i uint32, target string) *http1.Transaction {
 	t := &http1.Transaction{Index: i, Method: http1.GET, MethodName: []byte("GET"), Target: []byte(target), TargetLen: len(target), Outcome: http1.Answered}
 	t.Req.First = http1.Mark{Frame: uint64(i) + 1}
@@ -44,7 +39,7 @@ func TestCollector(t *testing.T) {
 	c.Head(&p, head(http1.Server, "Date: now", `ETag: "x"`, "Via: 1.1 p"), t0)
 	c.Head(&p, head(http1.Server, "Date: now", "Content-Length: 5", `ETag: "x"`), t1)
 
-	got := c.Done(&p, t0, client, server, 7)
+	got := c.Done(&p, t0, false)
 	if got == nil {
 		t.Fatal("no sighting")
 	}
@@ -65,14 +60,14 @@ func TestCollector(t *testing.T) {
 	if a.Via == 0 || a.Via != a.RespVia {
 		t.Errorf("via %x, %x", a.Via, a.RespVia)
 	}
-	b := c.Done(&p, t1, client, server, 7)
+	b := c.Done(&p, t1, true)
 	if b == nil || a.Key != b.Key || a.Echo == 0 || a.Echo != b.Echo || len(b.IDs) != 1 || !slices.Equal(a.IDs, b.IDs) {
 		t.Errorf("the two differ: %+v, %+v", a, b)
 	}
 	if f := &a.Fields[0]; b.Field(f.ID, f.Value) == nil || b.Field(f.ID, f.Value+1) != nil {
 		t.Error("x-foo is not found again in other letters")
 	}
-	if a.End.Frame != 10 || a.Status != 200 || a.Conn != 7 || a.Client != client {
+	if a.End.Frame != 10 || a.Status != 200 {
 		t.Errorf("%+v", a)
 	}
 	if c.first != nil {
@@ -104,12 +99,17 @@ func TestBounds(t *testing.T) {
 	if n != MaxOutstanding {
 		t.Errorf("%d outstanding", n)
 	}
-	if s := c.Done(&p, transaction(499, "/"), client, server, 1); s != nil {
-		t.Error("a request beyond the bound is sighted")
+	beyond := transaction(499, "/")
+	if s := c.Done(&p, beyond, false); s != nil {
+		t.Error("a request of which no head was seen is sighted")
+	}
+	beyond.Req.HeadEnd.Frame = 1
+	if s := c.Done(&p, beyond, false); s == nil || !s.Bare {
+		t.Error("a request beyond the bound is noted")
 	}
 	cut := transaction(0, "/")
 	cut.TargetLen = 5000
-	if s := c.Done(&p, cut, client, server, 1); s != nil {
+	if s := c.Done(&p, cut, false); s != nil {
 		t.Error("a cut target is sighted")
 	}
 	c.Close(&p)
@@ -141,7 +141,7 @@ func TestNoAllocations(t *testing.T) {
 	if n := testing.AllocsPerRun(100, func() {
 		c.Head(&p, req, tr)
 		c.Head(&p, resp, tr)
-		c.Done(&p, tr, client, server, 1)
+		c.Done(&p, tr, true)
 	}); n != 0 {
 		t.Errorf("%v allocations a transaction", n)
 	}
@@ -157,7 +157,8 @@ func TestUnwanted(t *testing.T) {
 		tr.Req.Bits |= bits
 		c.Head(&p, head(http1.Client, "Host: h", "Cookie: abcdef", "X-Request-Id: 0123456789"), tr)
 		c.Head(&p, head(http1.Server, "Date: now", "Content-Length: 5"), tr)
-		s := c.Done(&p, tr, netip.AddrPort{}, netip.AddrPort{}, 1)
+		tr.Req.HeadEnd.Frame = 1
+		s := c.Done(&p, tr, false)
 		if s.Bare != (bits == 0) {
 			t.Fatalf("bits %v: bare %v", bits, s.Bare)
 		}
@@ -168,16 +169,28 @@ func TestUnwanted(t *testing.T) {
 			t.Errorf("bits %v: not told apart: %+v", bits, s)
 		}
 	}
+	tr := transaction(0, "/")
+	tr.Req.HeadEnd.Frame = 1
+	if s := c.Done(&p, tr, true); s != nil {
+		t.Error("told again, though it says nothing new")
+	}
+	if tr.Resp.Status = 407; c.Done(&p, tr, true) == nil {
+		t.Error("407 is not told")
+	}
 }
 
 func BenchmarkCollector(b *testing.B) {
-	var p Pool
-	var c Collector
-	req, resp, tr := request()
-	b.ReportAllocs()
-	for b.Loop() {
-		c.Head(&p, req, tr)
-		c.Head(&p, resp, tr)
-		c.Done(&p, tr, client, server, 1)
+	for name, wanted := range map[string]bool{"noted": true, "bare": false} {
+		b.Run(name, func(b *testing.B) {
+			p := Pool{Wanted: func(*Sighting) bool { return wanted }}
+			var c Collector
+			req, resp, tr := request()
+			b.ReportAllocs()
+			for b.Loop() {
+				c.Head(&p, req, tr)
+				c.Head(&p, resp, tr)
+				c.Done(&p, tr, true)
+			}
+		})
 	}
 }

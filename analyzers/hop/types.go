@@ -44,8 +44,8 @@ type Sighting struct {
 	ReqBits                  http1.Bits
 	RespBits                 http1.Bits
 	HeadHash                 uint64 // of the request's whole head
-	// Bare says that it was not wanted: of the heads it holds the bits,
-	// and none of the hashes, fields and addresses.
+	// Bare says that it was not noted: of the heads it holds the bits, and
+	// none of the hashes, fields and addresses.
 	Bare bool
 
 	Fields []Field  // of the request; at most MaxFields

@@ -54,7 +54,7 @@ func (c Correlate) Add(h *Hops, s *hop.Sighting) *Hops {
 	if s.Status == 407 {
 		c.host(&h.Asked, s.Server.Addr())
 	}
-	if originForm(s.Target) && !proxied(s.ReqBits) && s.ReqBits.Any(http1.HasProxyConnection|http1.HasProxyAuthorization) {
+	if !s.Bare && s.ReqBits.Any(http1.HasProxyConnection|http1.HasProxyAuthorization) && originForm(s.Target) && !proxied(s.ReqBits) {
 		h.Alone = c.keep(h.Alone, s, c.Alone)
 	}
 	return h

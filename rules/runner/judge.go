@@ -207,7 +207,7 @@ func (j *judge) viewOf(c *analyzers.Conn) *view {
 func (j *judge) trackerOptions(workers int) analyzers.Options {
 	o := analyzers.Options{Messages: http1.Options{MaxHeads: max(64<<20/workers, 1<<20), MaxWaiting: max(32<<10/workers, 1<<10)}}
 	if len(j.hops) > 0 {
-		o.Sights = j.sights
+		o.Sights, o.Forgetful = j.sights, j.opts.Stream != nil
 	}
 	if len(j.opts.HTTPPorts) == 0 {
 		return o
