@@ -18,7 +18,7 @@ func (t *Tracker) Pack(c *Conn, p *reassembly.Packer) bool {
 	if s.Twin {
 		v |= 1 << 8
 	}
-	p.Uint(v | uint64(s.Tag)<<9 | uint64(s.Config)<<41)
+	p.Uint(v | uint64(s.Tag)<<9)
 	s.Life.Pack(p, c.ID, c.Start, c.Last)
 	n := nearTo(c)
 	s.HTTP.Pack(p, n.seq, &n.request)
@@ -32,7 +32,7 @@ func (t *Tracker) Pack(c *Conn, p *reassembly.Packer) bool {
 func (t *Tracker) Unpack(c *Conn, u *reassembly.Unpacker) {
 	s := &c.State
 	v := u.Uint()
-	s.flags, s.Twin, s.Tag, s.Config = stateFlags(v), v&(1<<8) != 0, uint32(v>>9), uint16(v>>41)
+	s.flags, s.Twin, s.Tag = stateFlags(v), v&(1<<8) != 0, uint32(v>>9)
 	s.Life.Unpack(u, c.ID, c.Start, c.Last)
 	n := nearTo(c)
 	s.HTTP.Unpack(u, n.seq, &n.request)

@@ -28,9 +28,10 @@ type State struct {
 	hops  hop.Collector
 	sniff *sniffing // while the roles are unknown
 
-	// Tag and Config belong to who takes the facts.
-	Tag    uint32
-	Config uint16
+	// Tag and Pair belong to who takes the facts. Pair is forgotten when the
+	// connection is packed.
+	Tag  uint32
+	Pair uint16
 	// Twin says that the connection repeats another one on the far side of an
 	// address translator: it is followed, but gives no facts.
 	Twin  bool

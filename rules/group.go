@@ -111,6 +111,13 @@ type StallFact struct {
 	*Party
 }
 
+// Taker is an aggregate with one key for all facts about connections of one
+// [Pair]: it is made and looked up once, and not for each fact.
+type Taker[F any] interface {
+	// Takes reports what Key does: whether the aggregate is about the fact.
+	Takes(F) bool
+}
+
 // Sharer is an aggregate that adds up what another one does, and judges it
 // otherwise: those that share the same are kept once.
 type Sharer interface{ Shares() any }
@@ -136,8 +143,9 @@ type Grouper interface {
 	// Wants reports which facts Add takes.
 	Wants() FactKind
 	// Add takes a *lifecycle.Conn, *TransactionFact, *TurnFact, *StallFact,
-	// *hop.Sighting or *UsageFact, as Wants says.
-	Add(fact any)
+	// *hop.Sighting or *UsageFact, as Wants says. pair is a number for the Pair
+	// of its connection, always the same and no other's, or 0.
+	Add(fact any, pair uint16)
 	// Samples reports whether Add may keep a sighting, as [Sampler] says.
 	Samples(*hop.Sighting) bool
 	// Also returns a Grouper that judges the values of this one by g, nil if g
@@ -181,7 +189,14 @@ func (g grouping[F, K, A]) New(keys *Keys) Grouper {
 	if keys == nil {
 		keys = &Keys{}
 	}
-	return &grouper[F, K, A]{agg: g.agg, aggs: map[*Config]Aggregate[F, K, A]{}, grouped: &grouped[K, A]{keys: numbersOf[K](keys)}}
+	return newGrouper(grouper[F, K, A]{agg: g.agg, aggs: map[*Config]Aggregate[F, K, A]{}, grouped: &grouped[K, A]{keys: numbersOf[K](keys)}})
+}
+
+// newGrouper fills in what else g's aggregate can do.
+func newGrouper[F Fact, K comparable, A any](g grouper[F, K, A]) *grouper[F, K, A] {
+	g.taker, _ = any(g.agg).(Taker[F])
+	g.sampler, _ = any(g.agg).(Sampler[A])
+	return &g
 }
 
 func (g *grouper[F, K, A]) Also(other Grouping) Grouper {
@@ -194,7 +209,7 @@ func (g *grouper[F, K, A]) Also(other Grouping) Grouper {
 	if !ok || !too || theirs.Shares() != mine.Shares() {
 		return nil
 	}
-	return &grouper[F, K, A]{agg: o.agg, aggs: map[*Config]Aggregate[F, K, A]{}, also: true, grouped: g.grouped}
+	return newGrouper(grouper[F, K, A]{agg: o.agg, aggs: map[*Config]Aggregate[F, K, A]{}, also: true, grouped: g.grouped})
 }
 
 // Keys numbers the keys that one shard's facts are grouped by.
@@ -235,10 +250,12 @@ func (n *numbers[K]) number(k K) uint32 {
 }
 
 type grouper[F Fact, K comparable, A any] struct {
-	agg    Aggregate[F, K, A]
-	config *Config                        // nil for the general one
-	also   bool                           // another one adds up the values
-	aggs   map[*Config]Aggregate[F, K, A] // for each Config but the general one that applies to some facts
+	agg     Aggregate[F, K, A]
+	taker   Taker[F]                       // agg, nil if it is none
+	sampler Sampler[A]                     // likewise
+	config  *Config                        // nil for the general one
+	also    bool                           // another one adds up the values
+	aggs    map[*Config]Aggregate[F, K, A] // for each Config but the general one that applies to some facts
 	*grouped[K, A]
 }
 
@@ -247,6 +264,7 @@ type grouper[F Fact, K comparable, A any] struct {
 type grouped[K comparable, A any] struct {
 	keys   *numbers[K]
 	at     []uint32 // by a key's number, where its value is in values, from 1; 0 for none
+	byPair []uint32 // likewise by a pair's number, of a [Taker] whose facts gave it
 	values []value[K, A]
 }
 
@@ -274,7 +292,7 @@ func (g *grouped[K, A]) of(k K) (v *value[K, A], had bool) {
 func (g *grouper[F, K, A]) Under(c *Config, other Grouping) Grouper {
 	agg := other.(grouping[F, K, A]).agg
 	g.aggs[c] = agg
-	return &grouper[F, K, A]{agg: agg, config: c, also: g.also, aggs: g.aggs, grouped: g.grouped}
+	return newGrouper(grouper[F, K, A]{agg: agg, config: c, also: g.also, aggs: g.aggs, grouped: g.grouped})
 }
 
 // note takes down the Config of what was added to a value; had says whether
@@ -308,18 +326,33 @@ func (g *grouper[F, K, A]) Wants() FactKind {
 	return SightingFact
 }
 
-func (g *grouper[F, K, A]) Add(fact any) {
+func (g *grouper[F, K, A]) Add(fact any, pair uint16) {
 	f := fact.(F)
-	if k, ok := g.agg.Key(f); ok {
-		v, had := g.of(k)
+	if g.taker != nil && !g.taker.Takes(f) {
+		return
+	}
+	if g.taker != nil && int(pair) < len(g.byPair) && g.byPair[pair] != 0 {
+		v := &g.values[g.byPair[pair]-1]
 		v.sum = g.agg.Add(v.sum, f)
-		v.note(had, g.config)
+		v.note(true, g.config)
+		return
+	}
+	k, ok := g.agg.Key(f)
+	if !ok {
+		return
+	}
+	v, had := g.of(k)
+	v.sum = g.agg.Add(v.sum, f)
+	v.note(had, g.config)
+	if g.taker != nil && pair != 0 {
+		g.byPair = append(g.byPair, make([]uint32, max(0, int(pair)+1-len(g.byPair)))...)
+		g.byPair[pair] = g.at[g.keys.last]
 	}
 }
 
 func (g *grouper[F, K, A]) Samples(of *hop.Sighting) bool {
-	s, ok := any(g.agg).(Sampler[A])
-	if !ok {
+	s := g.sampler
+	if s == nil {
 		return true
 	}
 	if len(g.values) == 0 {
@@ -347,7 +380,11 @@ func (g *grouper[F, K, A]) Merge(other Grouper) {
 	for i := range o.values {
 		theirs := &o.values[i]
 		v, had := g.of(theirs.key)
-		v.sum = g.agg.Merge(v.sum, theirs.sum)
+		if had {
+			v.sum = g.agg.Merge(v.sum, theirs.sum)
+		} else {
+			v.sum = theirs.sum
+		}
 		v.note(had, theirs.under)
 	}
 }

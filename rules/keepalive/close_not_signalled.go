@@ -117,9 +117,12 @@ type Close struct {
 const maxSuspects = 1 << 14
 
 // Key returns the connection's server.
-func (MassClose) Key(c *lifecycle.Conn) (netip.AddrPort, bool) {
+func (m MassClose) Key(c *lifecycle.Conn) (netip.AddrPort, bool) { return c.Server, m.Takes(c) }
+
+// Takes implements rules.Taker.
+func (MassClose) Takes(c *lifecycle.Conn) bool {
 	end := ending(c)
-	return c.Server, c.Missing&lifecycle.OneDirection == 0 && end != nil && unprompted(c, end)
+	return c.Missing&lifecycle.OneDirection == 0 && end != nil && unprompted(c, end)
 }
 
 // Add notes the server's close.

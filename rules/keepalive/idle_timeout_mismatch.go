@@ -156,9 +156,12 @@ type Stall struct {
 const maxStalls = 1024
 
 // Key returns the connection's hosts.
-func (Outage) Key(c *lifecycle.Conn) (Hosts, bool) {
-	return Hosts{c.Client.Addr(), c.Server.Addr()}, c.Missing&lifecycle.OneDirection == 0
+func (o Outage) Key(c *lifecycle.Conn) (Hosts, bool) {
+	return Hosts{c.Client.Addr(), c.Server.Addr()}, o.Takes(c)
 }
+
+// Takes implements rules.Taker.
+func (Outage) Takes(c *lifecycle.Conn) bool { return c.Missing&lifecycle.OneDirection == 0 }
 
 // Add notes the connection's stall, and when something got across on it.
 func (o Outage) Add(f Flows, c *lifecycle.Conn) Flows {

@@ -76,15 +76,18 @@ const (
 )
 
 // Key returns the pair.
-func (m Margins) Key(u *rules.UsageFact) (rules.Pair, bool) {
+func (m Margins) Key(u *rules.UsageFact) (rules.Pair, bool) { return u.Pair(), m.Takes(u) }
+
+// Takes implements rules.Taker.
+func (m Margins) Takes(u *rules.UsageFact) bool {
 	if !u.ClientKnown || u.Turn != nil {
-		return rules.Pair{}, false
+		return false
 	}
 	// Most requests come right after a response: no need to ask for more.
 	if t := u.Transaction; t != nil && (!follows(u.Last, t) || t.Req.First.Time-u.Last.RespEnd.Time <= int64(m.RightAfter)) {
-		return rules.Pair{}, false
+		return false
 	}
-	return u.Pair(), u.Conn().Missing&lifecycle.OneDirection == 0
+	return u.Conn().Missing&lifecycle.OneDirection == 0
 }
 
 // Add notes a reuse, or how long the server kept the connection.

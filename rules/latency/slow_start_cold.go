@@ -86,10 +86,12 @@ func earlierSpare(a, b Spare) int {
 }
 
 // Key returns the turn's pair.
-func (ColdStarts) Key(f *rules.TurnFact) (rules.Pair, bool) {
-	ok := f.ClientKnown && !f.Handshake && f.ReqFirst.Frame != 0 && f.RespFirst.Frame != 0 &&
+func (s ColdStarts) Key(f *rules.TurnFact) (rules.Pair, bool) { return f.Pair(), s.Takes(f) }
+
+// Takes implements rules.Taker.
+func (ColdStarts) Takes(f *rules.TurnFact) bool {
+	return f.ClientKnown && !f.Handshake && f.ReqFirst.Frame != 0 && f.RespFirst.Frame != 0 &&
 		(f.Protocol != http1.TLS || !f.Conn().TLS.MayBeHTTP2())
-	return f.Pair(), ok
 }
 
 // Add notes the turn: its time, whether it was a cold start, and the spare

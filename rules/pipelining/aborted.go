@@ -128,9 +128,10 @@ type Piped struct {
 }
 
 // Key takes the pipelined requests.
-func (Repeats) Key(f *rules.TransactionFact) (rules.Pair, bool) {
-	return f.Pair(), f.Req.Bits.Has(http1.Pipelined)
-}
+func (r Repeats) Key(f *rules.TransactionFact) (rules.Pair, bool) { return f.Pair(), r.Takes(f) }
+
+// Takes implements rules.Taker.
+func (Repeats) Takes(f *rules.TransactionFact) bool { return f.Req.Bits.Has(http1.Pipelined) }
 
 // Add notes a request that was lost, or one that was sent blindly.
 func (r Repeats) Add(a Pipelines, f *rules.TransactionFact) Pipelines {

@@ -74,11 +74,13 @@ func failureOrder(a, b Failure) int {
 }
 
 // Key returns the server of a connection that did not come about at once.
-func (failing) Key(c *lifecycle.Conn) (netip.AddrPort, bool) {
+func (g failing) Key(c *lifecycle.Conn) (netip.AddrPort, bool) { return c.Server, g.Takes(c) }
+
+// Takes implements rules.Taker.
+func (failing) Takes(c *lifecycle.Conn) bool {
 	cl := &c.End[http1.Client]
-	ok := cl.SYN.Seen() && c.ClientKnown && c.Missing&lifecycle.OneDirection == 0 &&
+	return cl.SYN.Seen() && c.ClientKnown && c.Missing&lifecycle.OneDirection == 0 &&
 		(c.Outcome == lifecycle.Refused || c.Outcome == lifecycle.NoAnswer || cl.SYNs > 1 && !answeredFirst(c))
-	return c.Server, ok
 }
 
 // answeredFirst reports whether the SYN-ACK came before the SYN was repeated,

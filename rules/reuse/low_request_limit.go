@@ -77,8 +77,11 @@ func endOrder(a, b End) int {
 const rightAfter = 100 * time.Millisecond
 
 // Key returns the server.
-func (limiting) Key(c *lifecycle.Conn) (netip.AddrPort, bool) {
-	return c.Server, c.ClientKnown && c.Protocol == http1.HTTP1 && c.Answered > 0
+func (l limiting) Key(c *lifecycle.Conn) (netip.AddrPort, bool) { return c.Server, l.Takes(c) }
+
+// Takes implements rules.Taker.
+func (limiting) Takes(c *lifecycle.Conn) bool {
+	return c.ClientKnown && c.Protocol == http1.HTTP1 && c.Answered > 0
 }
 
 // Add notes how many requests a connection carried, and whether the server

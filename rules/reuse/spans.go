@@ -44,9 +44,10 @@ type spanning struct{}
 func (spanning) Shares() any { return spanning{} }
 
 // Key returns the pair of a connection that carried HTTP/1 or TLS.
-func (spanning) Key(c *lifecycle.Conn) (rules.Pair, bool) {
-	return rules.PairOf(c), c.ClientKnown && web(c)
-}
+func (s spanning) Key(c *lifecycle.Conn) (rules.Pair, bool) { return rules.PairOf(c), s.Takes(c) }
+
+// Takes implements rules.Taker.
+func (spanning) Takes(c *lifecycle.Conn) bool { return c.ClientKnown && web(c) }
 
 // Add notes a connection.
 func (spanning) Add(a Spans, c *lifecycle.Conn) Spans {

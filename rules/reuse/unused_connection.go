@@ -76,8 +76,11 @@ func silenceOrder(a, b Silence) int {
 }
 
 // Key returns the connection's pair.
-func (idling) Key(c *lifecycle.Conn) (rules.Pair, bool) {
-	return rules.PairOf(c), c.ClientKnown && (web(c) || c.Protocol == http1.Undecided)
+func (g idling) Key(c *lifecycle.Conn) (rules.Pair, bool) { return rules.PairOf(c), g.Takes(c) }
+
+// Takes implements rules.Taker.
+func (idling) Takes(c *lifecycle.Conn) bool {
+	return c.ClientKnown && (web(c) || c.Protocol == http1.Undecided)
 }
 
 // Add notes a connection.

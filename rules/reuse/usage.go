@@ -137,12 +137,15 @@ func (u Use) Compare(o Use) int {
 }
 
 // Key returns the pair of a connection that carries HTTP/1 or TLS, or did.
-func (Usage) Key(f *rules.UsageFact) (rules.Pair, bool) {
+func (u Usage) Key(f *rules.UsageFact) (rules.Pair, bool) { return f.Pair(), u.Takes(f) }
+
+// Takes implements rules.Taker.
+func (Usage) Takes(f *rules.UsageFact) bool {
 	if t := f.Transaction; t != nil && t.Req.First.Frame != 0 {
-		return f.Pair(), f.ClientKnown
+		return f.ClientKnown
 	}
 	c := f.Conn()
-	return f.Pair(), c.ClientKnown && (web(c) || c.Requests > 0 || c.Protocol == http1.TLS)
+	return c.ClientKnown && (web(c) || c.Requests > 0 || c.Protocol == http1.TLS)
 }
 
 // Add notes a use of a connection, or its end.

@@ -14,12 +14,17 @@ import (
 
 // Laws checks that an aggregate's zero value is the identity, that Merge is
 // associative and commutative, that facts split and ordered in any way add up
-// to the same, and that values survive JSON. Draw facts that share few keys.
+// to the same, that values survive JSON, and that Key and Takes agree. Draw
+// facts that share few keys.
 func Laws[F rules.Fact, K comparable, A any](t *testing.T, agg rules.Aggregate[F, K, A], facts *rapid.Generator[F]) {
 	t.Helper()
 	var key *K
+	taker, takes := any(agg).(rules.Taker[F])
 	oneKey := facts.Filter(func(f F) bool {
 		k, ok := agg.Key(f)
+		if takes && taker.Takes(f) != ok {
+			t.Fatalf("Takes says %v, Key %v", !ok, ok)
+		}
 		if ok && key == nil {
 			key = &k
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/connlint/connlint/analyzers/http1"
 	"github.com/connlint/connlint/analyzers/lifecycle"
 	"github.com/connlint/connlint/analyzers/timing"
+	"github.com/connlint/connlint/capture/wire"
 	"github.com/connlint/connlint/reassembly"
 	"github.com/connlint/connlint/rules"
 )
@@ -63,6 +64,8 @@ type judge struct {
 	abstains map[abstention]uint64
 
 	head, transaction, anomaly, stall, turn, window, closed []int // rules that listen, by index
+
+	pairs pairs
 }
 
 // view is the rules as they see what one Config applies to.
@@ -101,7 +104,7 @@ type abstention struct {
 // newJudge returns the judge of one of so many workers.
 func newJudge(opts *Options, workers int) *judge {
 	j := &judge{opts: opts, pend: make([]pending, 1), missing: map[lifecycle.Evidence]*lack{}, servers: map[netip.Addr]bool{},
-		abstains: map[abstention]uint64{}, coverable: coverable(opts), prints: map[printed]string{}}
+		abstains: map[abstention]uint64{}, coverable: coverable(opts), prints: map[printed]string{}, pairs: pairs{of: map[rules.Pair]uint16{}}}
 	j.found.all = opts.All
 	for i, r := range opts.Rules {
 		for _, l := range []struct {
@@ -179,29 +182,65 @@ func (v *view) feeds(g rules.Grouper) {
 	*list = append(*list, g)
 }
 
-// viewOf returns the view of a connection. It is looked up once, when it is
-// known which side the server is.
-func (j *judge) viewOf(c *analyzers.Conn) *view {
-	if c == nil {
+// maxPairs bounds the pairs of one judge that have numbers.
+const maxPairs = 1<<15 - 1
+
+// pairs numbers the pairs of client and server that connections are of, from 1.
+type pairs struct {
+	of      map[rules.Pair]uint16
+	configs []uint16 // by number, the pair's own among the views
+}
+
+// pair returns the number of the pair that the connection at hand is of, 0
+// while its client is a guess and for pairs beyond maxPairs. The connection
+// keeps it.
+func (j *judge) pair() uint16 {
+	s := &j.cur.State
+	client, known := s.Life.Client()
+	switch {
+	case !known:
+		return 0
+	case s.Pair != 0 && wire.Dir(s.Pair&1) == client: // a SYN that comes late may show that the client is the other one
+		return s.Pair >> 1
+	}
+	c, server := lifecycle.Ends(&j.cur.Key, client)
+	k := rules.Pair{Client: c.Addr(), Server: server}
+	n, ok := j.pairs.of[k]
+	if !ok {
+		if len(j.pairs.of) >= maxPairs {
+			return 0
+		}
+		n = uint16(len(j.pairs.of) + 1)
+		j.pairs.of[k] = n
+		j.pairs.configs = append(j.pairs.configs, j.configOf(server))
+	}
+	s.Pair = n<<1 | uint16(client)
+	return n
+}
+
+// configOf returns which of the views is that of a server.
+func (j *judge) configOf(server netip.AddrPort) uint16 {
+	return uint16(slices.IndexFunc(j.opts.Overrides, func(o rules.Override) bool { return o.Servers.Has(server) }) + 1)
+}
+
+// viewOf returns the view of the connection at hand.
+func (j *judge) viewOf() *view {
+	if j.cur == nil {
 		return j.views[0]
 	}
-	n := c.State.Config
-	if n == 0 {
-		client, known := c.State.Life.Client()
-		_, server := lifecycle.Ends(&c.Key, client)
-		n = 1
-		if i := slices.IndexFunc(j.opts.Overrides, func(o rules.Override) bool { return o.Servers.Has(server) }); i >= 0 {
-			n = uint16(i + 2)
-		}
-		if known {
-			c.State.Config = n
-		}
+	var n uint16
+	if pair := j.pair(); pair != 0 {
+		n = j.pairs.configs[pair-1]
+	} else {
+		client, _ := j.cur.State.Life.Client()
+		_, server := lifecycle.Ends(&j.cur.Key, client)
+		n = j.configOf(server)
 	}
-	if j.views[n-1] == nil {
-		config, general := j.opts.Overrides[n-2].Config, j.views[0].groupers
-		j.views[n-1] = j.newView(config, func(i int, g rules.Grouping) rules.Grouper { return general[i].Under(config, g) })
+	if j.views[n] == nil {
+		config, general := j.opts.Overrides[n-1].Config, j.views[0].groupers
+		j.views[n] = j.newView(config, func(i int, g rules.Grouping) rules.Grouper { return general[i].Under(config, g) })
 	}
-	return j.views[n-1]
+	return j.views[n]
 }
 
 func (j *judge) trackerOptions(workers int) analyzers.Options {
@@ -251,7 +290,7 @@ func (j *judge) facts() analyzers.Facts {
 func (j *judge) at(c *analyzers.Conn) {
 	j.cur, j.rec, j.met = c, nil, false
 	if len(j.views) > 1 {
-		j.view = j.viewOf(c)
+		j.view = j.viewOf()
 	}
 }
 
@@ -315,10 +354,11 @@ func (j *judge) onTransaction(c *analyzers.Conn, t *http1.Transaction) {
 		j.opts.Rules[i].Transaction(&j.passes[i], t)
 	}
 	if len(j.trans) > 0 {
+		pair := j.pair()
 		f := &j.lent.transaction
 		*f = rules.TransactionFact{Transaction: t, Party: j.who()}
 		for _, g := range j.trans {
-			g.Add(f)
+			g.Add(f, pair)
 		}
 	}
 	if len(j.uses) > 0 {
@@ -328,10 +368,11 @@ func (j *judge) onTransaction(c *analyzers.Conn, t *http1.Transaction) {
 
 // use adds to the aggregates of what the connection at hand is used for.
 func (j *judge) use(t *http1.Transaction, turn *timing.Turn) {
+	pair := j.pair()
 	f := &j.lent.usage
 	*f = rules.UsageFact{Transaction: t, Turn: turn, Party: j.who()}
 	for _, g := range j.uses {
-		g.Add(f)
+		g.Add(f, pair)
 	}
 }
 
@@ -348,10 +389,11 @@ func (j *judge) onStall(c *analyzers.Conn, s *timing.Stall, t *http1.Transaction
 		j.opts.Rules[i].Stall(&j.passes[i], s, t)
 	}
 	if len(j.stalls) > 0 {
+		pair := j.pair()
 		f := &j.lent.stall
 		*f = rules.StallFact{Stall: s, Transaction: t, Party: j.who()}
 		for _, g := range j.stalls {
-			g.Add(f)
+			g.Add(f, pair)
 		}
 	}
 }
@@ -362,10 +404,11 @@ func (j *judge) onTurn(c *analyzers.Conn, t *timing.Turn) {
 		j.opts.Rules[i].Turn(&j.passes[i], t)
 	}
 	if len(j.turns) > 0 {
+		pair := j.pair()
 		f := &j.lent.turn
 		*f = rules.TurnFact{Turn: t, Party: j.who()}
 		for _, g := range j.turns {
-			g.Add(f)
+			g.Add(f, pair)
 		}
 	}
 	if len(j.uses) > 0 {
@@ -394,7 +437,7 @@ func (j *judge) sights(s *hop.Sighting) bool {
 
 func (j *judge) onSighting(_ *analyzers.Conn, s *hop.Sighting) {
 	for _, g := range j.views[0].hops { // a proxy has two servers: what relates them has one Config
-		g.Add(s)
+		g.Add(s, 0)
 	}
 }
 
@@ -405,8 +448,9 @@ func (j *judge) onClosed(c *analyzers.Conn, r *lifecycle.Conn) {
 		for _, i := range j.closed {
 			j.opts.Rules[i].Closed(&j.passes[i], r)
 		}
+		pair := j.pair()
 		for _, g := range j.conns {
-			g.Add(r)
+			g.Add(r, pair)
 		}
 		if len(j.uses) > 0 {
 			j.use(nil, nil)

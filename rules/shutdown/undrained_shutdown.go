@@ -77,9 +77,10 @@ func cutOrder(a, b Cut) int {
 }
 
 // Key returns the server.
-func (Drain) Key(f *rules.UsageFact) (netip.AddrPort, bool) {
-	return f.Server, f.Turn == nil && f.ClientKnown
-}
+func (d Drain) Key(f *rules.UsageFact) (netip.AddrPort, bool) { return f.Server, d.Takes(f) }
+
+// Takes implements rules.Taker.
+func (Drain) Takes(f *rules.UsageFact) bool { return f.Turn == nil && f.ClientKnown }
 
 // Add notes a response, or how a connection began and ended.
 func (Drain) Add(a *Stops, f *rules.UsageFact) *Stops {

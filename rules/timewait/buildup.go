@@ -69,9 +69,10 @@ type Close struct {
 const samples = 3
 
 // Key returns the connection's pair.
-func (Pileup) Key(c *lifecycle.Conn) (rules.Pair, bool) {
-	return rules.PairOf(c), c.ClientKnown
-}
+func (Pileup) Key(c *lifecycle.Conn) (rules.Pair, bool) { return rules.PairOf(c), c.ClientKnown }
+
+// Takes implements rules.Taker.
+func (Pileup) Takes(c *lifecycle.Conn) bool { return c.ClientKnown }
 
 // Add notes the connection's SYN, and its close if the side holds TIME_WAIT
 // after it.

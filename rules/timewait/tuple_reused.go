@@ -84,6 +84,9 @@ func (g Comebacks) Shares() any { return g }
 // Key returns the connection's pair.
 func (Comebacks) Key(c *lifecycle.Conn) (rules.Pair, bool) { return Pileup{}.Key(c) }
 
+// Takes implements rules.Taker.
+func (Comebacks) Takes(c *lifecycle.Conn) bool { return Pileup{}.Takes(c) }
+
 // Add notes the connection if it came too early.
 func (g Comebacks) Add(a *Reuses, c *lifecycle.Conn) *Reuses {
 	a = accum.Made(a)

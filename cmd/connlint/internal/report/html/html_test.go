@@ -69,10 +69,10 @@ func traffic(pairs, conns int, uses func(conn int) int) shot {
 				t.Req.First = http1.Mark{Time: at + 2e6 + int64(n)*step, Frame: id}
 				t.Resp.First = http1.Mark{Time: t.Req.First.Time + step/2, Frame: id}
 				t.Resp.Last = t.Resp.First
-				c.Groups[0].Add(&rules.UsageFact{Transaction: t, Party: rules.PartyOf(conn)})
-				c.Groups[1].Add(&rules.StallFact{Stall: &timing.Stall{AckDelay: 40 * time.Millisecond, Next: http1.Mark{Time: t.Req.First.Time, Frame: id}}, Party: rules.PartyOf(conn)})
+				c.Groups[0].Add(&rules.UsageFact{Transaction: t, Party: rules.PartyOf(conn)}, 0)
+				c.Groups[1].Add(&rules.StallFact{Stall: &timing.Stall{AckDelay: 40 * time.Millisecond, Next: http1.Mark{Time: t.Req.First.Time, Frame: id}}, Party: rules.PartyOf(conn)}, 0)
 			}
-			c.Groups[0].Add(&rules.UsageFact{Party: rules.PartyOf(conn)})
+			c.Groups[0].Add(&rules.UsageFact{Party: rules.PartyOf(conn)}, 0)
 		}
 		s := runner.Series{Start: 0, Width: 1e9}
 		for i := range int64(128) {
