@@ -2,6 +2,7 @@ package accum_test
 
 import (
 	"cmp"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -150,6 +151,60 @@ func BenchmarkLarge(b *testing.B) {
 	})
 }
 
+// BenchmarkBottomK is four times the keys that are held: hashes, and the frame
+// numbers of connections that come and go.
+func BenchmarkBottomK(b *testing.B) {
+	type link [10]int64
+	const n = 1 << 13
+	run := func(name string, key func(i int) uint64) {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				var s accum.BottomK[link]
+				for i := range 4 * n {
+					s.At(key(i), n)
+					s.At(key(max(0, i-100)), n)
+				}
+			}
+		})
+	}
+	run("hashes", func(i int) uint64 { return uint64(i+1) * 0x9e3779b97f4a7c15 })
+	run("frames", func(i int) uint64 { return uint64(i) * 9 })
+	run("frames-apart", func(i int) uint64 { return uint64(i) * 4096 })
+}
+
+// TestBottomKBound compares with sorting it all, whatever the keys.
+func TestBottomKBound(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		k := rapid.IntRange(1, 600).Draw(t, "k")
+		step := rapid.SampledFrom([]uint64{1, 9, 4096, 0x9e3779b97f4a7c15}).Draw(t, "step")
+		keys := rapid.SliceOfN(rapid.Uint64Range(0, 2000), 0, 2000).Draw(t, "keys")
+		var b accum.BottomK[uint64]
+		times := map[uint64]uint64{}
+		for _, v := range keys {
+			if n := b.At(v*step, k); n != nil {
+				*n++
+			}
+			times[v*step]++
+		}
+		want := slices.Sorted(maps.Keys(times))
+		want = want[:min(k, len(want))]
+		if b.Len() != len(want) {
+			t.Fatalf("%d keys, want %d", b.Len(), len(want))
+		}
+		for i, e := range b.All() {
+			if e.Hash != want[i] || e.Value != times[e.Hash] {
+				t.Fatalf("entry %d is %v, want %d, %d times", i, e, want[i], times[want[i]])
+			}
+		}
+		for _, h := range want {
+			if b.Get(h) == nil {
+				t.Fatalf("%d is not found", h)
+			}
+		}
+	})
+}
+
 func TestSmallestN(t *testing.T) {
 	var s accum.SmallestN[int]
 	var k accum.TopK[int]
@@ -174,7 +229,7 @@ func TestBottomKLaws(t *testing.T) {
 			return b
 		},
 		func(a, b accum.BottomK[accum.Sum]) accum.BottomK[accum.Sum] {
-			a.Merge(b, 8, accum.Sum.Merge)
+			a.Merge(&b, 8, func(x, y *accum.Sum) { *x = x.Merge(*y) })
 			return a
 		})
 }

@@ -13,7 +13,7 @@ import (
 type BottomK[V any] struct {
 	// entries are in no order, and up to slack(k) more than k: to put each in
 	// its place, and the one beyond away, would move thousands each time.
-	entries []Entry[V]
+	entries chunked[Entry[V]]
 	index   []uint32 // a hash table of where entries are, from 1; nil for few of them
 	k       int
 	bound   uint64 // hash of the largest key held; valid with bounded
@@ -39,13 +39,15 @@ func (b *BottomK[V]) At(hash uint64, k int) *V {
 		return v
 	}
 	b.k = k
-	b.entries = append(roomier(b.entries, k+slack(k)), Entry[V]{Hash: hash})
-	if len(b.entries) >= k+slack(k) {
+	if b.entries.n+1 >= k+slack(k) {
+		// The key itself may be among those that are too much.
+		b.entries.push(Entry[V]{Hash: hash})
 		b.trim()
 		return b.Get(hash)
 	}
-	b.enter(len(b.entries))
-	return &b.entries[len(b.entries)-1].Value
+	e := b.entries.push(Entry[V]{Hash: hash})
+	b.enter(b.entries.n)
+	return &e.Value
 }
 
 // Takes reports whether a key with that hash may be held, now or later: no
@@ -56,27 +58,26 @@ func (b *BottomK[V]) Takes(hash uint64) bool { return !b.bounded || hash <= b.bo
 // Get returns the value of the key with that hash, nil if it is not held.
 func (b *BottomK[V]) Get(hash uint64) *V {
 	if b.index == nil {
-		for i := range b.entries {
-			if b.entries[i].Hash == hash {
-				return &b.entries[i].Value
+		for i := range b.entries.n {
+			if e := b.entries.at(i); e.Hash == hash {
+				return &e.Value
 			}
 		}
 		return nil
 	}
 	mask := uint64(len(b.index) - 1)
-	for at := scatter(hash) & mask; b.index[at] != 0; at = (at + 1) & mask {
-		if e := &b.entries[b.index[at]-1]; e.Hash == hash {
+	for at := slot(hash) & mask; b.index[at] != 0; at = (at + 1) & mask {
+		if e := b.entries.at(int(b.index[at] - 1)); e.Hash == hash {
 			return &e.Value
 		}
 	}
 	return nil
 }
 
-// scatter spreads hashes that are not random, such as frame numbers.
-func scatter(h uint64) uint64 {
-	h *= 0x9e3779b97f4a7c15
-	return h ^ h>>32
-}
+// slot spreads hashes that are not random, such as frame numbers, over a
+// table, but leaves neighbours near each other: the connections under way then
+// share few cache lines.
+func slot(h uint64) uint64 { return h + 7*(h>>12) + 13*(h>>24) }
 
 // enter puts the n-th entry, the last one, into the index.
 func (b *BottomK[V]) enter(n int) {
@@ -87,8 +88,13 @@ func (b *BottomK[V]) enter(n int) {
 		b.reindex()
 		return
 	}
+	b.put(n, b.entries.at(n-1).Hash)
+}
+
+// put enters a hash, which is that of the n-th entry.
+func (b *BottomK[V]) put(n int, hash uint64) {
 	mask := uint64(len(b.index) - 1)
-	at := scatter(b.entries[n-1].Hash) & mask
+	at := slot(hash) & mask
 	for b.index[at] != 0 {
 		at = (at + 1) & mask
 	}
@@ -98,71 +104,143 @@ func (b *BottomK[V]) enter(n int) {
 // reindex makes the index anew, with room for as many entries again.
 func (b *BottomK[V]) reindex() {
 	size := 4 * fewEntries
-	for size < 3*len(b.entries) {
+	for size < 3*b.entries.n {
 		size *= 2
 	}
-	b.index = nil
-	if len(b.entries) <= fewEntries {
+	switch {
+	case b.entries.n <= fewEntries:
+		b.index = nil
+		return
+	case size == len(b.index):
+		clear(b.index)
+	default:
+		b.index = make([]uint32, size)
+	}
+	n := 0
+	b.entries.parts(func(s []Entry[V]) {
+		for i := range s {
+			n++
+			b.put(n, s[i].Hash)
+		}
+	})
+}
+
+// trim lets go of the entries beyond k.
+func (b *BottomK[V]) trim() {
+	if b.entries.n <= b.k {
 		return
 	}
-	b.index = make([]uint32, size)
-	mask := uint64(size - 1)
-	for i := range b.entries {
-		at := scatter(b.entries[i].Hash) & mask
-		for b.index[at] != 0 {
-			at = (at + 1) & mask
+	b.bounded, b.bound = true, 0
+	if b.k > 0 {
+		hashes := make([]uint64, 0, b.entries.n)
+		b.entries.parts(func(s []Entry[V]) {
+			for i := range s {
+				hashes = append(hashes, s[i].Hash)
+			}
+		})
+		b.bound = kth(hashes, b.k)
+	}
+	b.keep(func(hash uint64) bool { return hash <= b.bound && b.k > 0 })
+}
+
+// keep lets go of the entries but those with some hashes.
+func (b *BottomK[V]) keep(hash func(uint64) bool) {
+	n := 0
+	for i := range b.entries.n {
+		if e := b.entries.at(i); hash(e.Hash) {
+			if i > n {
+				*b.entries.at(n) = *e
+			}
+			n++
 		}
-		b.index[at] = uint32(i + 1)
+	}
+	if n < b.entries.n {
+		b.entries.shorten(n)
+		b.reindex()
 	}
 }
 
-// trim puts the entries in order and lets go of those beyond k.
-func (b *BottomK[V]) trim() {
-	if slices.IsSortedFunc(b.entries, byHash[V]) && len(b.entries) <= b.k {
-		return
-	}
-	slices.SortFunc(b.entries, byHash[V])
-	if len(b.entries) > b.k {
-		clear(b.entries[b.k:])
-		b.entries = b.entries[:b.k]
-		b.bounded, b.bound = true, 0
-		if b.k > 0 {
-			b.bound = b.entries[b.k-1].Hash
+// kth returns the k-th smallest of list, k from 1, and puts list out of order.
+func kth(list []uint64, k int) uint64 {
+	k--
+	for len(list) > 1 {
+		a, m, z := list[0], list[len(list)/2], list[len(list)-1]
+		pivot := max(min(a, m), min(max(a, m), z))
+		i, j := 0, len(list)-1
+		for i <= j {
+			for list[i] < pivot {
+				i++
+			}
+			for list[j] > pivot {
+				j--
+			}
+			if i <= j {
+				list[i], list[j] = list[j], list[i]
+				i++
+				j--
+			}
+		}
+		switch {
+		case k <= j:
+			list = list[:j+1]
+		case k >= i:
+			list, k = list[i:], k-i
+		default:
+			return pivot
 		}
 	}
-	b.reindex()
+	return list[0]
 }
 
 func byHash[V any](a, b Entry[V]) int { return cmp.Compare(a.Hash, b.Hash) }
+
+// Len returns how many keys are held.
+func (b *BottomK[V]) Len() int {
+	b.trim()
+	return b.entries.n
+}
+
+// Each calls f with each of the k keys and its value, in no order.
+func (b *BottomK[V]) Each(f func(hash uint64, v *V)) {
+	b.trim()
+	b.entries.parts(func(s []Entry[V]) {
+		for i := range s {
+			f(s[i].Hash, &s[i].Value)
+		}
+	})
+}
 
 // All returns the k keys and their values, by hash. They are b's own, and what
 // At and Get returned before is no longer valid; nor is a copy of b.
 func (b *BottomK[V]) All() []Entry[V] {
 	b.trim()
-	return b.entries
+	all := b.entries.flat()
+	if !slices.IsSortedFunc(all, byHash[V]) {
+		slices.SortFunc(all, byHash[V])
+		b.reindex()
+	}
+	return all
 }
 
 // Full reports whether keys were left out.
-func (b *BottomK[V]) Full() bool { return b.bounded || len(b.entries) > b.k }
+func (b *BottomK[V]) Full() bool { return b.bounded || b.entries.n > b.k }
 
-// Merge takes in the keys of o. Whether it keeps values of o is merge's choice,
-// which gets a zero V for a new key.
-func (b *BottomK[V]) Merge(o BottomK[V], k int, merge func(a, b V) V) {
+// Merge takes in the keys of o. merge adds the second value to the first, a
+// zero one for a new key; whether it keeps what is in the second is its choice.
+func (b *BottomK[V]) Merge(o *BottomK[V], k int, merge func(a, b *V)) {
 	if o.bounded && (!b.bounded || o.bound < b.bound) {
 		// What o left out b may hold in part: none of it is among the k
 		// smallest.
 		b.bounded, b.bound, b.k = true, o.bound, k
-		kept := slices.DeleteFunc(b.entries, func(e Entry[V]) bool { return e.Hash > o.bound })
-		if len(kept) < len(b.entries) {
-			b.entries = kept
-			b.reindex()
-		}
+		b.keep(b.Takes)
 	}
-	for i := range o.entries {
-		if v := b.At(o.entries[i].Hash, k); v != nil {
-			*v = merge(*v, o.entries[i].Value)
+	o.entries.parts(func(s []Entry[V]) {
+		for i := range s {
+			if v := b.At(s[i].Hash, k); v != nil {
+				merge(v, &s[i].Value)
+			}
 		}
-	}
+	})
 }
 
 // bottomK is a BottomK as JSON.
@@ -173,7 +251,9 @@ type bottomK[V any] struct {
 
 // MarshalJSON writes the keys in order, so that alike sets read alike.
 func (b BottomK[V]) MarshalJSON() ([]byte, error) {
-	own := BottomK[V]{entries: slices.Clone(b.entries), k: b.k, bounded: b.bounded, bound: b.bound}
+	own := BottomK[V]{k: b.k, bounded: b.bounded, bound: b.bound}
+	b.entries.parts(func(s []Entry[V]) { own.entries.list = append(own.entries.list, s...) })
+	own.entries.n = len(own.entries.list)
 	full := own.Full()
 	return json.Marshal(bottomK[V]{own.All(), full})
 }
@@ -184,8 +264,9 @@ func (b *BottomK[V]) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &read); err != nil {
 		return err
 	}
-	*b = BottomK[V]{entries: read.Entries, k: len(read.Entries), bounded: read.Full}
-	if n := len(read.Entries); n > 0 {
+	n := len(read.Entries)
+	*b = BottomK[V]{entries: chunked[Entry[V]]{list: read.Entries, n: n}, k: n, bounded: read.Full}
+	if n > 0 {
 		b.bound = read.Entries[n-1].Hash
 	}
 	b.reindex()

@@ -12,72 +12,91 @@ type Ordered[T any] interface{ Compare(T) int }
 // Lowest holds the n smallest of the values added, as [SmallestN] does, where
 // n is in the thousands. Use one n for all calls.
 type Lowest[T Ordered[T]] struct {
-	list   []T
-	sorted int // of list, those from its beginning that are in order
-	n      int
-	full   bool // list[n-1], in order, bounds what is taken
+	chunked[T]
+	sorted int // those from the beginning that are in order
+	most   int
+	full   bool // the last of most, in order, bounds what is taken
 }
 
 // slack is how many values more than n are held before the largest go: to put
 // each in its place as it comes would move thousands.
 func slack(n int) int { return max(n/2, 16) }
 
-// roomier returns s with room for one more value, of most in all. It doubles
-// the room: append adds a quarter at a time, which leaves three times as much
-// to collect.
-func roomier[T any](s []T, most int) []T {
-	if n := len(s); n == cap(s) && n >= 256 {
-		return slices.Grow(s, max(min(2*n, most)-n, 1))
-	}
-	return s
-}
-
 // Add takes in v.
 func (l *Lowest[T]) Add(v T, n int) {
-	if l.full && v.Compare(l.list[n-1]) >= 0 {
+	if n <= 0 || l.full && v.Compare(*l.at(n - 1)) >= 0 {
 		return
 	}
-	l.n = n
-	if k := len(l.list); k == l.sorted && (k == 0 || l.list[k-1].Compare(v) <= 0) {
-		l.sorted++ // most come in order
+	l.most = n
+	if l.n == l.sorted && (l.n == 0 || (*l.at(l.n - 1)).Compare(v) <= 0) { // most come in order
+		if l.full = l.n == n; l.full {
+			return
+		}
+		l.sorted++
 	}
-	l.list = append(roomier(l.list, n+slack(n)), v)
-	if len(l.list) >= n+slack(n) {
+	l.push(v)
+	if l.n >= n+slack(n) {
 		l.trim()
 	}
 }
 
 // trim puts the values in order and lets go of the largest.
 func (l *Lowest[T]) trim() {
-	if l.sorted < len(l.list) {
-		slices.SortFunc(l.list, T.Compare)
+	if l.sorted < l.n {
+		slices.SortFunc(l.flat(), T.Compare)
 	}
-	if len(l.list) >= l.n {
-		l.list = l.list[:l.n]
-		l.full = l.n > 0
+	if l.n >= l.most {
+		if l.n > l.most {
+			l.list, l.n = l.flat()[:l.most], l.most
+		}
+		l.full = l.most > 0
 	}
-	l.sorted = len(l.list)
+	l.sorted = l.n
 }
 
 // Len returns how many values are held: n at most.
-func (l *Lowest[T]) Len() int { return min(len(l.list), l.n) }
+func (l *Lowest[T]) Len() int { return min(l.n, l.most) }
 
 // Values returns the n smallest in order. The slice is l's own.
 func (l *Lowest[T]) Values() []T {
 	l.trim()
-	return l.list
+	return l.flat()
 }
 
 // Merge takes in the values of o, which it does not keep.
 func (l *Lowest[T]) Merge(o Lowest[T], n int) {
-	for _, v := range o.list {
-		l.Add(v, n)
+	if l.sorted == l.n && o.sorted == o.n && l.n > 0 && o.n > 0 && n > 0 {
+		l.merge(&o, n)
+		return
 	}
+	o.parts(func(s []T) {
+		for _, v := range s {
+			l.Add(v, n)
+		}
+	})
+}
+
+// merge is Merge of two in order: to sort what is in two runs costs more.
+func (l *Lowest[T]) merge(o *Lowest[T], n int) {
+	out := make([]T, 0, min(n, l.n+o.n))
+	for i, k := 0, 0; len(out) < cap(out); {
+		if k == o.n || i < l.n && (*l.at(i)).Compare(*o.at(k)) <= 0 {
+			out = append(out, *l.at(i))
+			i++
+		} else {
+			out = append(out, *o.at(k))
+			k++
+		}
+	}
+	full := l.n+o.n >= n
+	*l = Lowest[T]{chunked: chunked[T]{list: out, n: len(out)}, sorted: len(out), most: n, full: full}
 }
 
 // MarshalJSON writes the values in order, so that alike sets read alike.
 func (l Lowest[T]) MarshalJSON() ([]byte, error) {
-	c := Lowest[T]{list: slices.Clone(l.list), n: l.n}
+	c := Lowest[T]{most: l.most}
+	l.parts(func(s []T) { c.list = append(c.list, s...) })
+	c.n = len(c.list)
 	return json.Marshal(c.Values())
 }
 
@@ -85,6 +104,6 @@ func (l Lowest[T]) MarshalJSON() ([]byte, error) {
 func (l *Lowest[T]) UnmarshalJSON(b []byte) error {
 	*l = Lowest[T]{}
 	err := json.Unmarshal(b, &l.list)
-	l.n = len(l.list)
+	l.n, l.most = len(l.list), len(l.list)
 	return err
 }

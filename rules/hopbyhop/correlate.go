@@ -122,11 +122,10 @@ func (c Correlate) Merge(a, b *Hops) *Hops {
 		return a
 	}
 	a = accum.Made(a)
-	a.Seen.Merge(b.Seen, c.Keys, func(x, y accum.SmallestN[hop.Sighting]) accum.SmallestN[hop.Sighting] {
-		return x.Merge(y, c.PerKey, order)
-	})
-	a.Serving.Merge(b.Serving, c.Hosts, lower)
-	a.Asked.Merge(b.Asked, c.Hosts, lower)
+	a.Seen.Merge(&b.Seen, c.Keys, func(x, y *accum.SmallestN[hop.Sighting]) { *x = x.Merge(*y, c.PerKey, order) })
+	hosts := func(x, y *netip.Addr) { *x = lower(*x, *y) }
+	a.Serving.Merge(&b.Serving, c.Hosts, hosts)
+	a.Asked.Merge(&b.Asked, c.Hosts, hosts)
 	a.Alone = a.Alone.Merge(b.Alone, c.Alone, order)
 	return a
 }

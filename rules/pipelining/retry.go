@@ -42,13 +42,13 @@ var Retry = &rules.Rule{
 	},
 	Needs: lifecycle.Gap | lifecycle.SnapCut | lifecycle.OneDirection | lifecycle.Encrypted | lifecycle.BadFraming | lifecycle.Capped,
 	Group: func(c *rules.Config) rules.Grouping {
-		return rules.GroupBy[*rules.TransactionFact, Part, *Sent](Retries{Keys: 128, PerKey: 16, Within: c.RetryWindow, Noticed: c.KeepAliveRaceLag})
+		return rules.GroupBy[*rules.TransactionFact, netip.Addr, *Sent](Retries{Keys: 1 << 13, PerKey: 16, Within: c.RetryWindow, Noticed: c.KeepAliveRaceLag})
 	},
 }
 
 // Retries is the aggregate that holds alike requests of one client against
-// each other. Keys bounds how many different requests of each part of a
-// client's are kept, PerKey how often each.
+// each other. Keys bounds how many different requests of a client are kept,
+// PerKey how often each.
 type Retries struct {
 	Keys, PerKey int
 	Within       time.Duration // longest time from the loss to the retry
@@ -57,28 +57,28 @@ type Retries struct {
 	Noticed time.Duration
 }
 
-// Part is a client and one of 64 parts of its requests: alike ones are in the
-// same, and many small tables take less time to keep than a large one.
-type Part struct {
-	Client netip.Addr
-	Part   uint8
-}
-
 // Sent is what is known of a client's non-idempotent requests: those alike,
 // by a hash of all that makes them alike.
 type Sent struct {
-	Alike accum.BottomK[accum.SmallestN[Attempt]]
-	room  []Attempt
+	Alike accum.BottomK[Attempts]
+}
+
+// Attempts are the sendings of one request. Most are sent once: that one has
+// its place here, and no list.
+type Attempts struct {
+	One  Attempt                   // valid with Frame and without List
+	List *accum.SmallestN[Attempt] // several; nil for one or none
 }
 
 // Attempt is one sending of a request.
 type Attempt struct {
-	At             int64  // capture time of its first byte
-	Frame          uint64 // that carried it
-	Conn           uint64 // first frame of its connection
-	Client, Server netip.AddrPort
-	Keyed          bool  // it carries an Idempotency-Key
-	Loss           *Loss // nil if it was answered, or is not known to be lost
+	At     int64  // capture time of its first byte
+	Frame  uint64 // that carried it
+	Conn   uint64 // first frame of its connection
+	Server netip.AddrPort
+	Port   uint16 // the client's
+	Keyed  bool   // it carries an Idempotency-Key
+	Loss   *Loss  // nil if it was answered, or is not known to be lost
 }
 
 // Loss is how an attempt came to nothing.
@@ -91,11 +91,13 @@ type Loss struct {
 	Method, Target, Host string // as sent
 }
 
-// Key takes the requests that must not be repeated and can be compared.
-func (Retries) Key(f *rules.TransactionFact) (Part, bool) {
-	part := (f.BodyHash ^ uint64(f.TargetLen)*0x9e3779b97f4a7c15) >> 58
-	return Part{f.Client.Addr(), uint8(part)}, f.Req.HeadEnd.Frame != 0 && !f.Method.Idempotent() && f.Method != http1.CONNECT &&
-		f.BodyHashOK && f.TargetLen == len(f.Target)
+// Key returns the client of a request that must not be repeated and can be
+// compared.
+func (r Retries) Key(f *rules.TransactionFact) (netip.Addr, bool) { return f.Client.Addr(), r.Takes(f) }
+
+// Takes implements rules.Taker.
+func (Retries) Takes(f *rules.TransactionFact) bool {
+	return !f.Method.Idempotent() && f.Req.HeadEnd.Frame != 0 && f.Method != http1.CONNECT && f.BodyHashOK && f.TargetLen == len(f.Target)
 }
 
 // Add notes an attempt.
@@ -106,29 +108,41 @@ func (r Retries) Add(s *Sent, f *rules.TransactionFact) *Sent {
 	if list == nil {
 		return s
 	}
-	a := Attempt{At: f.Req.First.Time, Frame: f.Req.First.Frame, Conn: f.ID, Client: f.Client, Server: f.Server,
+	a := Attempt{At: f.Req.First.Time, Frame: f.Req.First.Frame, Conn: f.ID, Server: f.Server, Port: f.Client.Port(),
 		Keyed: f.Req.Bits.Has(http1.HasIdempotencyKey)}
-	if list.Takes(a, r.PerKey, compareAttempts) {
+	if list.takes(&a, r.PerKey) {
 		if a.Loss = r.loss(f); a.Loss != nil {
 			a.Loss.Until = a.Loss.At + int64(r.Within)
 		}
-		if *list == nil {
-			*list = s.one()
-		}
-		*list = list.Add(a, r.PerKey, compareAttempts)
+		list.add(&a, r.PerKey)
 	}
 	return s
 }
 
-// one returns room for an attempt: most requests are sent once, so that room
-// is made for many at a time.
-func (s *Sent) one() []Attempt {
-	if len(s.room) == 0 {
-		s.room = make([]Attempt, 8)
+// takes reports whether add would keep an attempt.
+func (l *Attempts) takes(a *Attempt, n int) bool {
+	return n > 1 && l.List == nil || l.list().Takes(*a, n, compareAttempts)
+}
+
+// add keeps the n earliest.
+func (l *Attempts) add(a *Attempt, n int) {
+	if l.List == nil && l.One.Frame == 0 && n > 0 {
+		l.One = *a
+		return
 	}
-	one := s.room[:0:1]
-	s.room = s.room[1:]
-	return one
+	list := l.list().Add(*a, n, compareAttempts)
+	l.List, l.One = &list, Attempt{}
+}
+
+// list returns the attempts in order.
+func (l *Attempts) list() accum.SmallestN[Attempt] {
+	switch {
+	case l.List != nil:
+		return *l.List
+	case l.One.Frame != 0:
+		return accum.SmallestN[Attempt]{l.One}
+	}
+	return nil
 }
 
 func compareAttempts(a, b Attempt) int {
@@ -144,8 +158,14 @@ func (r Retries) Merge(a, b *Sent) *Sent {
 		return a
 	}
 	a = accum.Made(a)
-	a.Alike.Merge(b.Alike, r.Keys, func(x, y accum.SmallestN[Attempt]) accum.SmallestN[Attempt] {
-		return x.Merge(y, r.PerKey, compareAttempts)
+	a.Alike.Merge(&b.Alike, r.Keys, func(x, y *Attempts) {
+		if y.List == nil && y.One.Frame != 0 {
+			x.add(&y.One, r.PerKey)
+			return
+		}
+		for _, v := range y.list() {
+			x.add(&v, r.PerKey)
+		}
 	})
 	return a
 }
@@ -201,13 +221,15 @@ func (r Retries) loss(f *rules.TransactionFact) *Loss {
 }
 
 // Judge reports each loss that was followed by another attempt.
-func (r Retries) Judge(p *rules.Pass, _ Part, s *Sent) {
-	for _, e := range s.Alike.All() {
-		r.judge(p, e.Value)
-	}
+func (r Retries) Judge(p *rules.Pass, client netip.Addr, s *Sent) {
+	s.Alike.Each(func(_ uint64, l *Attempts) {
+		if l.List != nil {
+			r.judge(p, client, *l.List)
+		}
+	})
 }
 
-func (r Retries) judge(p *rules.Pass, list accum.SmallestN[Attempt]) {
+func (r Retries) judge(p *rules.Pass, client netip.Addr, list accum.SmallestN[Attempt]) {
 	next := 0 // attempts before it are taken for a retry already
 	for i := range list {
 		a := &list[i]
@@ -222,7 +244,7 @@ func (r Retries) judge(p *rules.Pass, list accum.SmallestN[Attempt]) {
 			continue
 		}
 		next = j + 1
-		report(p, a, &list[j])
+		report(p, client, a, &list[j])
 	}
 }
 
@@ -239,9 +261,9 @@ func habit(before []Attempt, gap int64) bool {
 	return gap >= usual/2
 }
 
-func report(p *rules.Pass, first, again *Attempt) {
+func report(p *rules.Pass, client netip.Addr, first, again *Attempt) {
 	l := first.Loss
-	subj := rules.Subject{Client: again.Client, Server: again.Server, Host: p.Config.Redact.Host(l.Host),
+	subj := rules.Subject{Client: netip.AddrPortFrom(client, again.Port), Server: again.Server, Host: p.Config.Redact.Host(l.Host),
 		Method: l.Method, Target: p.Config.Redact.Target(l.Target)}
 	where := "the same server"
 	if first.Server != again.Server {

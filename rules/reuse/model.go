@@ -90,8 +90,7 @@ const work = 10 * time.Millisecond
 // connection, if the server does.
 func (r *Record) Model(hold time.Duration) Model {
 	var m Model
-	links := r.Links.All()
-	needs := r.needs(&m, links)
+	needs := r.needs(&m)
 	if len(needs) == 0 {
 		return m
 	}
@@ -100,15 +99,13 @@ func (r *Record) Model(hold time.Duration) Model {
 	}
 	m.replay(needs, hold)
 	m.Observed, m.Estimated = estimate(needs, hold)
-	m.MaxParallel = parallel(links)
+	m.MaxParallel = parallel(&r.Links)
 	return m
 }
 
 // needs lists the uses in the order of their origins.
-func (r *Record) needs(m *Model, links []accum.Entry[Link]) []need {
-	for i := range links {
-		links[i].Value.met = false
-	}
+func (r *Record) needs(m *Model) []need {
+	r.Links.Each(func(_ uint64, l *Link) { l.met = false })
 	uses := r.Uses.Values()
 	m.Part = r.Links.Full() || len(uses) >= maxUses
 	out := make([]need, 0, len(uses))
@@ -261,13 +258,13 @@ func peak(spans []span) (n int, at int64) {
 	return n, at
 }
 
-func parallel(links []accum.Entry[Link]) int {
-	spans := make([]span, 0, len(links))
-	for i := range links {
-		if l := &links[i].Value; l.N > 0 && !l.Left && !l.Probe {
+func parallel(links *accum.BottomK[Link]) int {
+	spans := make([]span, 0, links.Len())
+	links.Each(func(_ uint64, l *Link) {
+		if l.N > 0 && !l.Left && !l.Probe {
 			spans = append(spans, span{l.Opened, l.Closed})
 		}
-	}
+	})
 	n, _ := peak(spans)
 	return n
 }

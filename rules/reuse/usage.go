@@ -316,12 +316,12 @@ func (Usage) end(r *Record, c *lifecycle.Conn) {
 		r.IdleLimit = r.IdleLimit.Add(s.Time - c.LastResponse.Time)
 	}
 	if l := r.Links.At(c.ID, maxLinks); l != nil {
-		*l = l.merge(e)
+		l.merge(&e)
 	}
 }
 
-// merge returns what is known of one connection from both.
-func (l Link) merge(o Link) Link {
+// merge adds what o knows of the same connection.
+func (l *Link) merge(o *Link) {
 	if l.Opened == 0 || o.Opened != 0 && o.Opened < l.Opened {
 		l.Opened = o.Opened
 	}
@@ -333,7 +333,6 @@ func (l Link) merge(o Link) Link {
 	l.Agent, l.Cause = max(l.Agent, o.Agent), max(l.Cause, o.Cause)
 	l.Began, l.Probe, l.Left = l.Began || o.Began, l.Probe || o.Probe, l.Left || o.Left
 	l.Ended, l.Blind = l.Ended || o.Ended, l.Blind || o.Blind
-	return l
 }
 
 // Merge returns what is known from both.
@@ -342,7 +341,7 @@ func (Usage) Merge(a, b *Record) *Record {
 		return a
 	}
 	a = accum.Made(a)
-	a.Links.Merge(b.Links, maxLinks, Link.merge)
+	a.Links.Merge(&b.Links, maxLinks, (*Link).merge)
 	a.Uses.Merge(b.Uses, maxUses)
 	for _, h := range b.Hosts {
 		a.Hosts = addHost(a.Hosts, h)
@@ -372,7 +371,7 @@ func addHost(s accum.SmallestN[string], h string) accum.SmallestN[string] {
 }
 
 // most returns no fewer than the connections that the model would look at.
-func (r *Record) most() int { return len(r.Links.All()) }
+func (r *Record) most() int { return r.Links.Len() }
 
 // least returns no more than the uses that the model would look at, without
 // looking at each.
@@ -381,11 +380,11 @@ func (r *Record) least() int {
 		return 0
 	}
 	n := r.Uses.Len()
-	for _, e := range r.Links.All() {
-		if l := &e.Value; l.Left || l.Probe {
+	r.Links.Each(func(_ uint64, l *Link) {
+		if l.Left || l.Probe {
 			n -= int(l.N)
 		}
-	}
+	})
 	return n
 }
 

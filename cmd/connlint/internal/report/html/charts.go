@@ -56,13 +56,12 @@ func gain(s *reuse.Stats) *bars {
 func histogram(r *reuse.Record, what string) *bars {
 	var bins [12]int64 // 0, 1, 2-3, 4-7, ...
 	total := int64(0)
-	for _, e := range r.Links.All() {
-		l := &e.Value
+	r.Links.Each(func(_ uint64, l *reuse.Link) {
 		if l.Ended && !l.Left {
 			bins[min(bits.Len64(uint64(l.N)), len(bins)-1)]++
 			total++
 		}
-	}
+	})
 	if total == 0 {
 		return nil
 	}
