@@ -76,6 +76,54 @@ var loads = []struct{ name, req, resp string }{
 	{"chunked-16", browserGet, chunkedBody(16, 256)},
 }
 
+// A program that asks an interface for data, and its server.
+const (
+	programPut = "PUT /v1/items/3732254 HTTP/1.1\r\nHost: api.example.com\r\nUser-Agent: example-client/2.1\r\nAccept: application/json\r\n" +
+		"X-Request-Id: %016x\r\nContent-Type: application/json\r\nContent-Length: 81\r\n\r\n"
+	dataOK = "HTTP/1.1 200 OK\r\nServer: nginx/1.24.0\r\nDate: Thu, 01 Jan 2026 00:00:00 GMT\r\nContent-Type: application/json\r\n" +
+		"ETag: \"GR2Y%08x\"\r\nConnection: keep-alive\r\nContent-Length: %d\r\n\r\n"
+)
+
+// BenchmarkHead parses heads as they come from one program, and from two by
+// turns.
+func BenchmarkHead(b *testing.B) {
+	var one, two [][]byte
+	for i := range 64 {
+		one = append(one, fmt.Appendf(nil, programPut, uint64(i)*0x9e3779b97f4a7c15>>8))
+		two = append(two, one[i])
+		if i%2 > 0 {
+			two[i] = []byte(browserGet)
+		}
+	}
+	for _, c := range []struct {
+		name  string
+		heads [][]byte
+	}{{"one", one}, {"two", two}} {
+		b.Run(c.name, func(b *testing.B) {
+			var p headParse
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if n, ok := p.parse(Client, c.heads[i%64], false); n == 0 || !ok || len(p.faults) > 0 {
+					b.Fatal("not parsed")
+				}
+			}
+		})
+	}
+	b.Run("response", func(b *testing.B) {
+		var heads [][]byte
+		for i := range 64 {
+			heads = append(heads, fmt.Appendf(nil, dataOK, i*0x9e3779b9&(1<<32-1), 100+i*7))
+		}
+		var p headParse
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			if n, ok := p.parse(Server, heads[i%64], false); n == 0 || !ok || len(p.faults) > 0 {
+				b.Fatal("not parsed")
+			}
+		}
+	})
+}
+
 func BenchmarkTransaction(b *testing.B) {
 	for _, l := range loads {
 		b.Run(l.name, func(b *testing.B) {

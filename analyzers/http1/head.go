@@ -55,7 +55,10 @@ const statusPrefix = "HTTP/1."
 // on how they came.
 func mayStart(side Side, b []byte) bool {
 	if side == Server {
-		for i, c := range b[:min(len(b), len(statusPrefix)+2)] {
+		if len(b) >= sureStatus {
+			return string(b[:len(statusPrefix)]) == statusPrefix && isDigit(b[sureStatus-2]) && b[sureStatus-1] == ' '
+		}
+		for i, c := range b {
 			switch {
 			case i < len(statusPrefix):
 				if c != statusPrefix[i] {
@@ -96,12 +99,9 @@ func lineOf(b []byte) []byte {
 func (p *headParse) startLine(side Side, line []byte) bool {
 	p.h.Side = side
 	p.h.MethodName, p.h.Target, p.h.Reason = nil, nil, nil
-	if !mayStart(side, line) {
-		return false
-	}
 	if side == Server {
-		const code = len(statusPrefix) + 2
-		if len(line) < code+3 || len(line) > code+3 && line[code+3] != ' ' {
+		const code = sureStatus
+		if !mayStart(side, line) || len(line) < code+3 || len(line) > code+3 && line[code+3] != ' ' {
 			return false
 		}
 		n := uint16(0)
@@ -130,9 +130,13 @@ func (p *headParse) startLine(side Side, line []byte) bool {
 	if sp <= 0 || end < sp || string(line[end:end+version-1]) != " "+statusPrefix || !isDigit(line[len(line)-1]) {
 		return false
 	}
+	method := MethodOf(line[:sp])
+	if method == Other && !mayStart(side, line) {
+		return false
+	}
+	p.method = method
 	p.h.MethodName = line[:sp]
 	p.h.Target = line[min(sp+1, end):end]
-	p.method = MethodOf(p.h.MethodName)
 	p.version = 10 + line[len(line)-1] - '0'
 	if len(p.h.Target) == 0 || len(line) != whole || bytes.IndexByte(p.h.Target, ' ') >= 0 {
 		p.fault(BadStartLine, 0, whole)
@@ -389,6 +393,14 @@ func nextToken(list []byte) (tok, rest []byte) {
 }
 
 func (i *headInfo) connection(v []byte) {
+	switch string(v) { // as most write it
+	case "keep-alive":
+		i.bits |= ConnKeepAlive
+		return
+	case "close":
+		i.bits |= ConnClose
+		return
+	}
 	for len(v) > 0 {
 		var tok []byte
 		switch tok, v = nextToken(v); {
@@ -458,12 +470,15 @@ func (i *headInfo) codings(v []byte) {
 // (RFC 9112 §6.3).
 func (i *headInfo) length(v []byte) {
 	for {
-		m := v
-		n := bytes.IndexByte(v, ',')
-		if n >= 0 {
-			m, v = v[:n], v[n+1:]
+		n := -1
+		num, ok := decimal(v)
+		if !ok {
+			m := v
+			if n = bytes.IndexByte(v, ','); n >= 0 {
+				m, v = v[:n], v[n+1:]
+			}
+			num, ok = decimal(trim(m))
 		}
-		num, ok := decimal(trim(m))
 		switch {
 		case !ok:
 			i.bits |= BadContentLength
@@ -485,7 +500,7 @@ func decimal(b []byte) (n int64, ok bool) {
 	}
 	for _, c := range b {
 		d := int64(c - '0')
-		if !isDigit(c) || n > (1<<63-1-d)/10 {
+		if !isDigit(c) || n > 1<<59 && n > (1<<63-1-d)/10 {
 			return 0, false
 		}
 		n = n*10 + d

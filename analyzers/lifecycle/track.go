@@ -219,8 +219,14 @@ func (s *State) LastData(id uint64, side http1.Side) uint64 {
 // Side returns who sends in direction d.
 func (s *State) Side(d wire.Dir) http1.Side { return http1.Side(d ^ s.clientDir) }
 
-func (s *State) mark(id uint64, seg *reassembly.Segment) mark {
-	return mark{time: seg.Time, frame: uint32(seg.Frame-id) + 1, seq: seg.Seq, ack: seg.Ack, hasAck: seg.Flags&wire.ACK != 0}
+func (s *State) mark(id uint64, seg *reassembly.Segment) (m mark) {
+	m.set(id, seg)
+	return m
+}
+
+// set makes m the mark of seg, in place: made aside it would be copied.
+func (m *mark) set(id uint64, seg *reassembly.Segment) {
+	m.time, m.frame, m.seq, m.ack, m.hasAck = seg.Time, uint32(seg.Frame-id)+1, seg.Seq, seg.Ack, seg.Flags&wire.ACK != 0
 }
 
 // Segment takes a segment of the connection whose first frame is id, as
@@ -260,11 +266,10 @@ func (s *State) Segment(p *Pool, id uint64, streams *[2]reassembly.Stream, d wir
 		s.retrans[d]++
 	}
 	if k&reassembly.NewData != 0 && k&reassembly.ZeroWindowProbe == 0 && seg.Len > 0 {
-		m := s.mark(id, seg)
 		if s.firstData[d].frame == 0 {
-			s.firstData[d] = m
+			s.firstData[d].set(id, seg)
 		}
-		s.lastData[d] = m
+		s.lastData[d].set(id, seg)
 		s.bytes[d] += int64(seg.Len)
 	}
 	if s.closing != 0 && seg.Flags&wire.ACK != 0 {
