@@ -41,24 +41,15 @@ type Party struct {
 	Asked          uint64              // frame of the client's last data, 0 for none
 	SnapCut        bool                // as in the record's Missing
 
-	// Record makes the whole record, unless it is there already.
-	Record func() *lifecycle.Conn
-	made   *lifecycle.Conn
-}
-
-// Conn returns the connection's record.
-func (p *Party) Conn() *lifecycle.Conn {
-	if p.made == nil {
-		p.made = p.Record()
-	}
-	return p.made
+	// Conn returns the whole record, which is made unless it is there already.
+	Conn func() *lifecycle.Conn
 }
 
 // PartyOf returns the connection that a record describes.
 func PartyOf(c *lifecycle.Conn) *Party {
 	return &Party{ID: c.ID, Client: c.Client, Server: c.Server, ClientKnown: c.ClientKnown, Protocol: c.Protocol,
 		Last: &c.LastExchange, Asked: c.End[http1.Client].LastData.Frame,
-		SnapCut: c.Missing&lifecycle.SnapCut != 0, made: c}
+		SnapCut: c.Missing&lifecycle.SnapCut != 0, Conn: func() *lifecycle.Conn { return c }}
 }
 
 // Pair is a client's host and the server endpoint it talks to.

@@ -42,19 +42,29 @@ func (t *Timeline) Width() time.Duration { return time.Duration(1) << max(t.Shif
 // Add returns the timeline with n more events at time at. It may reuse t. An n
 // below 1 adds nothing.
 func (t Timeline) Add(at, n int64) Timeline {
+	t.Note(at, n)
+	return t
+}
+
+// Note adds n events at time at. An n below 1 adds nothing.
+func (t *Timeline) Note(at, n int64) {
 	if n < 1 {
-		return t
+		return
 	}
-	i := len(t.Bins)
-	if i > 0 && t.Bins[i-1].At == at>>t.Shift { // most events come in order of time, many to a bin
+	if i := len(t.Bins) - 1; i >= 0 && t.Bins[i].At == at>>t.Shift { // most events come in order of time, many to a bin
 		t.First, t.Last = min(t.First, at), max(t.Last, at)
-		t.Bins[i-1].N += n
+		t.Bins[i].N += n
 		t.N += n
-		return t
+		return
 	}
+	t.insert(at, n)
+}
+
+// insert is Note for an event that is not in the last bin.
+func (t *Timeline) insert(at, n int64) {
 	t.span(at, at)
 	b := at >> t.Shift
-	i = len(t.Bins)
+	i := len(t.Bins)
 	if i > 0 && t.Bins[i-1].At >= b {
 		i, _ = slices.BinarySearchFunc(t.Bins, b, func(x Bin, b int64) int { return compare(x.At, b) })
 	}
@@ -64,7 +74,6 @@ func (t Timeline) Add(at, n int64) Timeline {
 		t.Bins = slices.Insert(t.Bins, i, Bin{b, n})
 	}
 	t.N += n
-	return t
 }
 
 func compare(a, b int64) int {

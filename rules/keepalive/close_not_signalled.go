@@ -143,7 +143,7 @@ func (m MassClose) Add(a Closes, c *lifecycle.Conn) Closes {
 		since = max(c.End[http1.Client].LastData.Time, c.End[http1.Server].LastData.Time)
 	}
 	if time.Duration(end.Time-since) > m.RightAfter {
-		a.Idle = a.Idle.Add(end.Time, 1)
+		a.Idle.Note(end.Time, 1)
 	}
 	return a
 }

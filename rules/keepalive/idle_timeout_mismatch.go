@@ -174,7 +174,7 @@ func (o Outage) Add(f Flows, c *lifecycle.Conn) Flows {
 	}
 	for _, at := range [...]int64{c.Established.Time, c.LastResponse.Time, c.End[http1.Client].FINAcked.Time} {
 		if at != 0 {
-			f.Across = f.Across.Add(at, 1)
+			f.Across.Note(at, 1)
 		}
 	}
 	return f

@@ -40,7 +40,7 @@ var SlowStartCold = &rules.Rule{
 	},
 	Needs: lifecycle.OneDirection | lifecycle.MidStream | lifecycle.Gap,
 	Group: func(c *rules.Config) rules.Grouping {
-		return rules.GroupBy[*rules.TurnFact, rules.Pair, Starts](ColdStarts{Within: c.ColdWithin})
+		return rules.GroupBy[*rules.TurnFact, rules.Pair, *Starts](ColdStarts{Within: c.ColdWithin})
 	},
 }
 
@@ -96,7 +96,8 @@ func (ColdStarts) Takes(f *rules.TurnFact) bool {
 
 // Add notes the turn: its time, whether it was a cold start, and the spare
 // time before and after it.
-func (s ColdStarts) Add(a Starts, f *rules.TurnFact) Starts {
+func (s ColdStarts) Add(a *Starts, f *rules.TurnFact) *Starts {
+	a = accum.Made(a)
 	t := f.Turn
 	a.Busy = a.Busy.Add(t.RespLast.Time - t.ReqFirst.Time)
 	if t.First && t.Flights > 1 {
@@ -107,15 +108,23 @@ func (s ColdStarts) Add(a Starts, f *rules.TurnFact) Starts {
 		}
 	}
 	if !t.First && t.Idle > 0 {
-		a.Spare = a.Spare.Add(Spare{t.ReqFirst.Time - int64(t.Idle), t.ReqFirst.Time, f.ID}, maxStarts, earlierSpare)
+		a.spare(t.ReqFirst.Time-int64(t.Idle), t.ReqFirst.Time, f.ID)
 	}
 	if f.Asked > f.ReqLast.Frame {
 		return a // another request follows: the next turn tells
 	}
 	if end := s.spareAfter(f.Conn()); end > t.RespLast.Time {
-		a.Spare = a.Spare.Add(Spare{t.RespLast.Time, end, f.ID}, maxStarts, earlierSpare)
+		a.spare(t.RespLast.Time, end, f.ID)
 	}
 	return a
+}
+
+// spare notes a time in which a connection could have carried another request.
+func (a *Starts) spare(from, to int64, conn uint64) {
+	if n := len(a.Spare); n == maxStarts && from > a.Spare[n-1].From { // most come too late
+		return
+	}
+	a.Spare = a.Spare.Add(Spare{from, to, conn}, maxStarts, earlierSpare)
 }
 
 // spareAfter returns until when the connection could have carried another
@@ -145,7 +154,11 @@ func (s ColdStarts) spareAfter(c *lifecycle.Conn) int64 {
 }
 
 // Merge returns the turns of both.
-func (ColdStarts) Merge(a, b Starts) Starts {
+func (ColdStarts) Merge(a, b *Starts) *Starts {
+	if b == nil {
+		return a
+	}
+	a = accum.Made(a)
 	a.Busy = a.Busy.Merge(b.Busy)
 	a.Cold = a.Cold.Merge(b.Cold, maxStarts, earlierStart)
 	a.Spare = a.Spare.Merge(b.Spare, maxStarts, earlierSpare)
@@ -153,7 +166,7 @@ func (ColdStarts) Merge(a, b Starts) Starts {
 }
 
 // Judge reports a pair whose needless cold starts cost enough.
-func (ColdStarts) Judge(p *rules.Pass, k rules.Pair, a Starts) {
+func (ColdStarts) Judge(p *rules.Pass, k rules.Pair, a *Starts) {
 	var cost time.Duration
 	var first *Start
 	var frames []uint64

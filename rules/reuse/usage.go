@@ -45,7 +45,10 @@ type Record struct {
 	// will close, an idle connection, nanoseconds.
 	IdleLimit accum.MinMax[int64]
 
-	agent uint64 // the last one that was looked at, and whether it is a probe
+	// The User-Agent that was looked at last, its hash, and whether it is a
+	// probe: most requests of a pair have the same.
+	words []byte
+	agent uint64
 	probe bool
 }
 
@@ -179,13 +182,12 @@ func (u Usage) transaction(r *Record, t *http1.Transaction, f *rules.UsageFact) 
 	if l == nil {
 		return
 	}
-	if a := agent(t.UserAgent); a != l.Agent { // else it was looked at before
-		if a != r.agent {
-			r.agent, r.probe = a, probe(t.UserAgent)
-		}
-		l.Agent = max(l.Agent, a)
-		l.Probe = l.Probe || r.probe
+	if !bytes.Equal(t.UserAgent, r.words) {
+		r.words = append(r.words[:0], t.UserAgent...)
+		r.agent, r.probe = agent(t.UserAgent), probe(t.UserAgent)
 	}
+	l.Agent = max(l.Agent, r.agent)
+	l.Probe = l.Probe || r.probe
 }
 
 func (u Usage) turn(r *Record, t *timing.Turn, c *lifecycle.Conn) {

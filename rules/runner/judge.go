@@ -49,8 +49,9 @@ type judge struct {
 	met bool            // party describes it
 
 	// What facts are lent in: on the heap once, not for each fact.
-	party rules.Party
-	lent  struct {
+	party    rules.Party
+	partyDir wire.Dir // of its client
+	lent     struct {
 		transaction rules.TransactionFact
 		turn        rules.TurnFact
 		stall       rules.StallFact
@@ -125,7 +126,7 @@ func newJudge(opts *Options, workers int) *judge {
 	}
 	j.shared = make([]bool, len(j.extra))
 	j.group(&keys)
-	j.party.Record = j.record
+	j.party.Conn = j.record
 	j.track = analyzers.NewTracker(j.facts(), j.trackerOptions(workers))
 	return j
 }
@@ -310,10 +311,14 @@ func (j *judge) who() *rules.Party {
 	c := j.cur
 	life := &c.State.Life
 	dir, known := life.Client()
-	j.party = rules.Party{ID: c.ID, ClientKnown: known, Protocol: c.State.HTTP.Protocol(), Last: life.LastExchange(),
-		Asked: life.LastData(c.ID, http1.Client), SnapCut: life.Missing&lifecycle.SnapCut != 0, Record: j.party.Record}
-	j.party.Client, j.party.Server = lifecycle.Ends(&c.Key, dir)
-	return &j.party
+	p := &j.party
+	if p.ID != c.ID || j.partyDir != dir { // else it is the connection that was met last
+		p.Client, p.Server = lifecycle.Ends(&c.Key, dir)
+		p.ID, j.partyDir = c.ID, dir
+	}
+	p.ClientKnown, p.Protocol, p.Last = known, c.State.HTTP.Protocol(), life.LastExchange()
+	p.Asked, p.SnapCut = life.LastData(c.ID, http1.Client), life.Missing&lifecycle.SnapCut != 0
+	return p
 }
 
 // lastExchange returns the last answered transaction of the connection at hand.

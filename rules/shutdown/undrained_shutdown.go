@@ -87,19 +87,19 @@ func (Drain) Add(a *Stops, f *rules.UsageFact) *Stops {
 	a = accum.Made(a)
 	if t := f.Transaction; t != nil {
 		if t.Resp.First.Frame != 0 {
-			a.Alive = a.Alive.Add(t.Resp.First.Time, 1)
+			a.Alive.Note(t.Resp.First.Time, 1)
 		}
 		return a
 	}
 	c := f.Conn()
 	if c.Established.Seen() {
-		a.Alive = a.Alive.Add(c.Established.Time, 1)
+		a.Alive.Note(c.Established.Time, 1)
 	} else if c.End[http1.Client].FirstData.Seen() {
-		a.Alive = a.Alive.Add(c.Start, 1) // its handshake was not captured, or out of order
+		a.Alive.Note(c.Start, 1) // its handshake was not captured, or out of order
 	}
 	sv := &c.End[http1.Server]
 	if c.Outcome == lifecycle.Refused {
-		a.Refused = a.Refused.Add(sv.RST.Time, 1)
+		a.Refused.Note(sv.RST.Time, 1)
 	}
 	end := ending(sv)
 	if c.Missing&unsure != 0 || hidden(c) || c.LostCount == 0 || !end.Seen() || !end.HasAck || c.First != http1.Server ||

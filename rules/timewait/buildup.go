@@ -89,7 +89,7 @@ func (p Pileup) Add(a *Closes, c *lifecycle.Conn) *Closes {
 	if c.HoldsTimeWait(p.Side) {
 		// TIME_WAIT begins once both FINs are there.
 		at, frame := e.FIN.Time, e.FIN.Frame
-		a.At = a.At.Add(max(at, o.FIN.Time), 1)
+		a.At.Note(max(at, o.FIN.Time), 1)
 		a.Samples = a.Samples.Add(Close{at, frame}, samples, earlier)
 	}
 	return a
