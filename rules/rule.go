@@ -53,10 +53,14 @@ type Rule struct {
 	// What the rule listens to; nil for nothing. Each fact is borrowed: valid
 	// until the function returns.
 
-	// Head is called for every message head, interim responses too.
-	Head func(*Pass, *http1.Head, *http1.Message, *http1.Transaction)
-	// Transaction is called once for each transaction, at its end.
+	// Head is called for every message head, interim responses too, that has one
+	// of HeadBits; 0 stands for all heads.
+	Head     func(*Pass, *http1.Head, *http1.Message, *http1.Transaction)
+	HeadBits http1.Bits
+	// Transaction is called once for each transaction, at its end, that has one
+	// of Odd; 0 stands for all transactions.
 	Transaction func(*Pass, *http1.Transaction)
+	Odd         Odd
 	// Anomaly is called for faults of message syntax and framing; the
 	// transaction may be nil.
 	Anomaly func(*Pass, *http1.Anomaly, *http1.Transaction)

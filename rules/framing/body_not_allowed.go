@@ -38,6 +38,7 @@ var BodyNotAllowed = &rules.Rule{
 	Needs:       lifecycle.Gap | lifecycle.SnapCut | lifecycle.OneDirection | lifecycle.BadFraming | lifecycle.Capped,
 	Head:        lengthNotAllowed,
 	Transaction: resetContent,
+	Odd:         rules.ResetStatus,
 	Anomaly:     bodyBytes,
 }
 

@@ -35,8 +35,9 @@ var ConflictingLength = &rules.Rule{
 			"Parts of the head that the capture has not are not guessed at.",
 		Refs: []string{"RFC 9112 §6.1", "RFC 9112 §6.3", "RFC 9112 §11.2", "RFC 9110 §8.6"},
 	},
-	Needs: lifecycle.Gap | lifecycle.SnapCut | lifecycle.Capped,
-	Head:  conflict,
+	Needs:    lifecycle.Gap | lifecycle.SnapCut | lifecycle.Capped,
+	Head:     conflict,
+	HeadBits: http1.HasTransferEncoding | http1.DifferingLengths | http1.BadContentLength,
 }
 
 func conflict(p *rules.Pass, h *http1.Head, m *http1.Message, t *http1.Transaction) {

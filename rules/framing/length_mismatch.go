@@ -36,6 +36,7 @@ var LengthMismatch = &rules.Rule{
 	},
 	Needs:       lifecycle.Gap | lifecycle.OneDirection | lifecycle.BadFraming | lifecycle.Capped,
 	Transaction: tooShort,
+	Odd:         rules.NotAnswered,
 	Anomaly:     tooLong,
 }
 

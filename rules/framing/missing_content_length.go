@@ -39,6 +39,7 @@ var MissingContentLength = &rules.Rule{
 	},
 	Needs:       lifecycle.Gap | lifecycle.SnapCut | lifecycle.OneDirection | lifecycle.BadFraming | lifecycle.Capped,
 	Transaction: missingLength,
+	Odd:         rules.ToTheClose,
 }
 
 func missingLength(p *rules.Pass, t *http1.Transaction) {

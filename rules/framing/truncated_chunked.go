@@ -36,6 +36,7 @@ var TruncatedChunked = &rules.Rule{
 	},
 	Needs:       lifecycle.Gap | lifecycle.SnapCut | lifecycle.OneDirection | lifecycle.BadFraming | lifecycle.Capped,
 	Transaction: noLastChunk,
+	Odd:         rules.NotAnswered,
 }
 
 func noLastChunk(p *rules.Pass, t *http1.Transaction) {

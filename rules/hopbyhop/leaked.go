@@ -40,8 +40,9 @@ var Leaked = &rules.Rule{
 			"The two requests cannot be told to be one for sure: the candidate is not unique, the times do not nest, or no address, id, field or response ties them together.",
 		Refs: []string{"RFC 9110 §7.6.1", "RFC 9110 §11.7.2", "RFC 9112 §9.6", "RFC 2068 §19.7.1"},
 	},
-	Needs: lifecycle.Gap | lifecycle.SnapCut | lifecycle.OneDirection | lifecycle.Encrypted | lifecycle.BadFraming | lifecycle.Capped,
-	Head:  alone,
+	Needs:    lifecycle.Gap | lifecycle.SnapCut | lifecycle.OneDirection | lifecycle.Encrypted | lifecycle.BadFraming | lifecycle.Capped,
+	Head:     alone,
+	HeadBits: http1.HasProxyAuthenticate | http1.HasVia | http1.HasForwarded,
 	Group: func(*rules.Config) rules.Grouping {
 		return rules.GroupBy[*hop.Sighting, struct{}, *Hops](Correlate{Keys: 2048, PerKey: 16, Hosts: 4096, Alone: 64})
 	},

@@ -37,8 +37,9 @@ var NominatesEndToEnd = &rules.Rule{
 		Silent:  "Options and fields that are for one hop by definition, and names that no standard knows: those may well be for one hop.",
 		Refs:    []string{"RFC 9110 §7.6.1"},
 	},
-	Needs: lifecycle.Gap | lifecycle.SnapCut | lifecycle.Encrypted | lifecycle.Capped,
-	Head:  nominates,
+	Needs:    lifecycle.Gap | lifecycle.SnapCut | lifecycle.Encrypted | lifecycle.Capped,
+	Head:     nominates,
+	HeadBits: http1.ConnOther,
 }
 
 // maxNames bounds how many fields a finding names.

@@ -33,8 +33,9 @@ var ProxyConnection = &rules.Rule{
 		Silent:  "The sender is a proxy itself and passed it on to a server: that is hop-by-hop-leaked.",
 		Refs:    []string{"RFC 9112 §C.2.2", "RFC 9110 §7.6.1"},
 	},
-	Needs: lifecycle.Gap | lifecycle.SnapCut | lifecycle.Encrypted | lifecycle.Capped,
-	Head:  proxyConnection,
+	Needs:    lifecycle.Gap | lifecycle.SnapCut | lifecycle.Encrypted | lifecycle.Capped,
+	Head:     proxyConnection,
+	HeadBits: http1.HasProxyConnection,
 }
 
 func proxyConnection(p *rules.Pass, h *http1.Head, m *http1.Message, t *http1.Transaction) {

@@ -35,8 +35,9 @@ var Unnominated = &rules.Rule{
 			"A trailer section's Trailer field needs no option.",
 		Refs: []string{"RFC 9110 §7.6.1", "RFC 9110 §7.8", "RFC 9110 §10.1.4", "RFC 2068 §19.7.1"},
 	},
-	Needs: lifecycle.Gap | lifecycle.SnapCut | lifecycle.Encrypted | lifecycle.Capped,
-	Head:  unnominated,
+	Needs:    lifecycle.Gap | lifecycle.SnapCut | lifecycle.Encrypted | lifecycle.Capped,
+	Head:     unnominated,
+	HeadBits: http1.HasKeepAlive | http1.HasTE | http1.HasUpgrade | http1.HasHTTP2Settings,
 }
 
 func unnominated(p *rules.Pass, h *http1.Head, m *http1.Message, t *http1.Transaction) {

@@ -39,6 +39,7 @@ var AdvertisedTimeoutBroken = &rules.Rule{
 	},
 	Needs:       blind,
 	Transaction: usedAfterTimeout,
+	Odd:         rules.AfterLimit,
 	Closed:      closedBeforeTimeout,
 }
 

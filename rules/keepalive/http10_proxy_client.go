@@ -35,6 +35,7 @@ var HTTP10ProxyClient = &rules.Rule{
 	},
 	Needs:       blind,
 	Transaction: http10Client,
+	Odd:         rules.OldRequest,
 }
 
 func http10Client(p *rules.Pass, t *http1.Transaction) {

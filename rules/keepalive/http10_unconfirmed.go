@@ -37,6 +37,7 @@ var HTTP10Unconfirmed = &rules.Rule{
 	},
 	Needs:       blind,
 	Transaction: unconfirmed,
+	Odd:         rules.AfterOld,
 }
 
 func unconfirmed(p *rules.Pass, t *http1.Transaction) {

@@ -48,6 +48,7 @@ var IdleTimeoutMismatch = &rules.Rule{
 	},
 	Absence: true,
 	Needs:   lifecycle.OneDirection,
+	Odd:     rules.NotAnswered,
 	Transaction: func(p *rules.Pass, t *http1.Transaction) {
 		if t.Outcome == http1.Answered {
 			return

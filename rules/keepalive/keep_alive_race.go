@@ -34,6 +34,7 @@ var Race = &rules.Rule{
 		Refs: []string{"RFC 9112 §9.3.1", "RFC 9112 §9.5", "RFC 9110 §9.2.2"},
 	},
 	Needs: blind,
+	Odd:   rules.NotAnswered,
 	Transaction: func(p *rules.Pass, t *http1.Transaction) {
 		onTransaction(p, t, crossed)
 	},

@@ -38,6 +38,7 @@ var RequestAfterClose = &rules.Rule{
 	},
 	Needs:       blind,
 	Transaction: afterClose,
+	Odd:         rules.AfterClose,
 }
 
 func afterClose(p *rules.Pass, t *http1.Transaction) {

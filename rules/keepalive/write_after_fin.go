@@ -34,6 +34,7 @@ var WriteAfterFIN = &rules.Rule{
 		Refs: []string{"RFC 9112 §9.5", "RFC 9293 §3.6", "RFC 1122 §4.2.2.13"},
 	},
 	Needs: blind,
+	Odd:   rules.NotAnswered,
 	Transaction: func(p *rules.Pass, t *http1.Transaction) {
 		onTransaction(p, t, ignored)
 	},

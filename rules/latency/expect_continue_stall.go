@@ -37,6 +37,7 @@ var ExpectContinueStall = &rules.Rule{
 	},
 	Needs:       lifecycle.OneDirection | lifecycle.Gap,
 	Transaction: expectStall,
+	Odd:         rules.Expecting,
 }
 
 func expectStall(p *rules.Pass, t *http1.Transaction) {

@@ -37,6 +37,7 @@ var HeadOfLineBlocking = &rules.Rule{
 	},
 	Needs:       lifecycle.OneDirection | lifecycle.Gap | lifecycle.BadFraming,
 	Transaction: headOfLine,
+	Odd:         rules.InPipeline,
 }
 
 func headOfLine(p *rules.Pass, t *http1.Transaction) {

@@ -39,6 +39,7 @@ var NonIdempotent = &rules.Rule{
 	Absence:     true,
 	Needs:       lifecycle.Gap | lifecycle.SnapCut | lifecycle.OneDirection | lifecycle.MidStream | lifecycle.BadFraming | lifecycle.Capped,
 	Transaction: nonIdempotent,
+	Odd:         rules.InPipeline,
 }
 
 func nonIdempotent(p *rules.Pass, t *http1.Transaction) {

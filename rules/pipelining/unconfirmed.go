@@ -33,6 +33,7 @@ var Unconfirmed = &rules.Rule{
 	},
 	Needs:       lifecycle.Gap | lifecycle.SnapCut | lifecycle.OneDirection | lifecycle.MidStream | lifecycle.BadFraming | lifecycle.Capped,
 	Transaction: unconfirmed,
+	Odd:         rules.InPipeline,
 }
 
 func unconfirmed(p *rules.Pass, t *http1.Transaction) {

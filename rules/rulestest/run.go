@@ -59,7 +59,18 @@ func Script(t *testing.T, s *script.Script, opts runner.Options) {
 	opts.All = true
 	var whole *runner.Result
 	var want string
-	for _, run := range []struct{ workers, block int }{{1, 0}, {1, 1}, {7, 0}, {7, 300}, {2, 1 << 16}} {
+	asked := opts
+	asked.Rules = nil
+	for _, r := range opts.Rules {
+		all := *r
+		all.Odd, all.HeadBits = 0, 0
+		asked.Rules = append(asked.Rules, &all)
+	}
+	for _, run := range []struct {
+		workers, block int
+		opts           runner.Options
+	}{{1, 0, opts}, {1, 1, opts}, {7, 0, opts}, {7, 300, opts}, {2, 1 << 16, opts}, {1, 0, asked}} {
+		opts := run.opts
 		opts.Workers = run.workers
 		src := s.Source(run.block)
 		res := runner.Run(src, opts)

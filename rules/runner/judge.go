@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"encoding/binary"
 	"maps"
 	"net/netip"
@@ -64,9 +65,20 @@ type judge struct {
 	missing  map[lifecycle.Evidence]*lack
 	abstains map[abstention]uint64
 
-	head, transaction, anomaly, stall, turn, window, closed []int // rules that listen, by index
+	head, transaction                    []listener
+	odd                                  rules.Odd // that some of them listen to
+	anomaly, stall, turn, window, closed []int     // rules that listen, by index
 
 	pairs pairs
+}
+
+// listener is a rule that listens to heads or transactions.
+type listener struct {
+	rule        int
+	bits        http1.Bits
+	odd         rules.Odd
+	head        func(*rules.Pass, *http1.Head, *http1.Message, *http1.Transaction)
+	transaction func(*rules.Pass, *http1.Transaction)
 }
 
 // view is the rules as they see what one Config applies to.
@@ -108,11 +120,19 @@ func newJudge(opts *Options, workers int) *judge {
 		abstains: map[abstention]uint64{}, coverable: coverable(opts), prints: map[printed]string{}, pairs: pairs{of: map[rules.Pair]uint16{}}}
 	j.found.all = opts.All
 	for i, r := range opts.Rules {
+		if r.Head != nil {
+			j.head = append(j.head, listener{rule: i, bits: r.HeadBits, head: r.Head})
+		}
+		if r.Transaction != nil {
+			l := listener{rule: i, odd: cmp.Or(r.Odd, rules.Any), transaction: r.Transaction}
+			j.transaction = append(j.transaction, l)
+			j.odd |= l.odd
+		}
 		for _, l := range []struct {
 			listens bool
 			list    *[]int
 		}{
-			{r.Head != nil, &j.head}, {r.Transaction != nil, &j.transaction}, {r.Anomaly != nil, &j.anomaly},
+			{r.Anomaly != nil, &j.anomaly},
 			{r.Stall != nil, &j.stall}, {r.Turn != nil, &j.turn}, {r.Window != nil, &j.window}, {r.Closed != nil, &j.closed},
 		} {
 			if l.listens {
@@ -345,8 +365,10 @@ func (j *judge) onHead(c *analyzers.Conn, h *http1.Head, m *http1.Message, t *ht
 		j.monitor.requested(c, h, t)
 	}
 	j.at(c)
-	for _, i := range j.head {
-		j.opts.Rules[i].Head(&j.passes[i], h, m, t)
+	for i := range j.head {
+		if l := &j.head[i]; l.bits == 0 || m.Bits.Any(l.bits) {
+			l.head(&j.passes[l.rule], h, m, t)
+		}
 	}
 }
 
@@ -355,8 +377,12 @@ func (j *judge) onTransaction(c *analyzers.Conn, t *http1.Transaction) {
 		j.monitor.over(c, t)
 	}
 	j.at(c)
-	for _, i := range j.transaction {
-		j.opts.Rules[i].Transaction(&j.passes[i], t)
+	if odd := rules.OddOf(t, c.State.Life.LastExchange()); odd&j.odd != 0 {
+		for i := range j.transaction {
+			if l := &j.transaction[i]; l.odd&odd != 0 {
+				l.transaction(&j.passes[l.rule], t)
+			}
+		}
 	}
 	if len(j.trans) > 0 {
 		pair := j.pair()

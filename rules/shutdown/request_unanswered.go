@@ -37,6 +37,7 @@ var RequestUnanswered = &rules.Rule{
 	Absence:     true,
 	Needs:       unsure | lifecycle.MidStream,
 	Transaction: requestUnanswered,
+	Odd:         rules.NotAnswered,
 }
 
 // wasIdle is how long a connection must have been idle for an idle time-out to

@@ -40,6 +40,7 @@ var ResetLosesResponse = &rules.Rule{
 	},
 	Needs:       unsure,
 	Transaction: resetIncomplete,
+	Odd:         rules.NotAnswered,
 	Closed:      resetAnswered,
 }
 

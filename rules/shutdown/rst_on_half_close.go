@@ -37,6 +37,7 @@ var RSTOnHalfClose = &rules.Rule{
 	},
 	Needs:       lifecycle.Gap | lifecycle.SnapCut | lifecycle.OneDirection | lifecycle.Encrypted | lifecycle.BadFraming | lifecycle.Capped,
 	Transaction: resetHalfClosed,
+	Odd:         rules.NotAnswered,
 }
 
 func resetHalfClosed(p *rules.Pass, t *http1.Transaction) {
