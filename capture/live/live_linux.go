@@ -203,7 +203,7 @@ func (s *Source) mapRing() error {
 		break
 	}
 	var err error
-	s.ring, err = unix.Mmap(s.fd, 0, s.blocks*ringBlock, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_POPULATE)
+	s.ring, err = unix.Mmap(s.fd, 0, s.blocks*ringBlock, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
 		return fmt.Errorf("capture buffer: %w", err)
 	}

@@ -554,9 +554,11 @@ func (r *recording) excused(tr *transformation, code string) bool {
 	return false
 }
 
-func TestMetamorphic(t *testing.T) {
-	const dir = "../../testdata/recorded"
-	b, err := os.ReadFile(filepath.Join(dir, "index.json"))
+// recorded is where the recordings of real programs are.
+const recorded = "../../testdata/recorded"
+
+func recordings(t *testing.T) []recording {
+	b, err := os.ReadFile(filepath.Join(recorded, "index.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -564,10 +566,14 @@ func TestMetamorphic(t *testing.T) {
 	if err := json.Unmarshal(b, &list); err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range list {
+	return list
+}
+
+func TestMetamorphic(t *testing.T) {
+	for _, r := range recordings(t) {
 		t.Run(r.File, func(t *testing.T) {
 			t.Parallel()
-			plain, err := load(filepath.Join(dir, r.File))
+			plain, err := load(filepath.Join(recorded, r.File))
 			var re *capture.ReadError
 			if err != nil && (!errors.As(err, &re) || !re.Cut) {
 				t.Fatal(err)

@@ -2,7 +2,6 @@ package runner_test
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -53,22 +52,13 @@ func told(t *testing.T, src capture.Source, workers int) string {
 // blocks it is read in, on whether it lies in one file or in several, of a
 // rotated set or of two capture points, and in which order these are named.
 func TestOrder(t *testing.T) {
-	const dir = "../../testdata/recorded"
-	b, err := os.ReadFile(filepath.Join(dir, "index.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var list []recording
-	if err := json.Unmarshal(b, &list); err != nil {
-		t.Fatal(err)
-	}
 	tried, apart := 0, 0
-	for _, r := range list {
+	for _, r := range recordings(t) {
 		if !chosen(r.File, "order") || !chosen("order", r.File) {
 			continue
 		}
 		t.Run(r.File, func(t *testing.T) {
-			path := filepath.Join(dir, r.File)
+			path := filepath.Join(recorded, r.File)
 			frames, err := load(path)
 			if err != nil || len(frames) < 4 {
 				return // cut: its parts would not be

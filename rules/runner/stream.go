@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"maps"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"sort"
 	"sync"
@@ -78,6 +79,7 @@ type stream struct {
 	ranks   ranks
 	found   collection   // across connections, of the windows that are over
 	dropped uint64       // packets, so far
+	freed   int64        // capture time at which memory was given back last
 	early   atomic.Int64 // round at which the window ends early, 0 for none
 	doubts  doubts
 	servers map[netip.Addr]bool
@@ -176,7 +178,19 @@ func (s *stream) deliver(o *outbox, t *shard.Tick) {
 	s.report(r.found)
 	if len(r.windows) > 0 {
 		s.judge(r.windows, t)
+		s.free(t.Now)
 	}
+}
+
+// free gives back to the system what a window gathered. The next one begins
+// small, and the heap would keep the room for both.
+func (s *stream) free(now int64) {
+	const rarely = time.Minute // it is a collection of all garbage
+	if now-s.freed < int64(rarely) {
+		return
+	}
+	s.freed = now
+	go debug.FreeOSMemory()
 }
 
 // judge settles a window.

@@ -305,6 +305,17 @@ func (p *spawned) wait() int {
 	}
 }
 
+// end stops the process by a signal, as its user would.
+func (p *spawned) end(sig unix.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil {
+		p.t.Fatal(err)
+	}
+	if status := p.wait(); status != 0 {
+		p.t.Errorf("status %d: %s", status, p.errs.String())
+	}
+}
+
 // pin binds a process to a processor, and makes it use no more than one.
 func pin(c *exec.Cmd) { c.Env = append(c.Env, "GOMAXPROCS=1") }
 
@@ -426,12 +437,7 @@ func TestLiveLoad(t *testing.T) {
 			memory := <-sizes
 			cpu := p.cpu()
 			time.Sleep(300 * time.Millisecond)
-			if err := p.cmd.Process.Signal(unix.SIGTERM); err != nil {
-				t.Fatal(err)
-			}
-			if status := p.wait(); status != 0 {
-				t.Errorf("status %d: %s", status, p.errs.String())
-			}
+			p.end(unix.SIGTERM)
 			r := readReport(t, out)
 			half := len(memory) / 2
 			t.Logf("%d packets, %.0f Mbit/s for %.1f s; %.2f s of CPU; memory %.1f MiB, then %.1f MiB, at most %.1f MiB; found %v", s.packets, s.mbit(), s.took.Seconds(),
@@ -489,12 +495,7 @@ func TestLiveDrops(t *testing.T) {
 	close(stop)
 	<-stopped
 	time.Sleep(300 * time.Millisecond)
-	if err := p.cmd.Process.Signal(unix.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if status := p.wait(); status != 0 {
-		t.Errorf("status %d: %s", status, p.errs.String())
-	}
+	p.end(unix.SIGTERM)
 	r := readReport(t, out)
 	dropped := 0
 	for _, f := range r.Findings {

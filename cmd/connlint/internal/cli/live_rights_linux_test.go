@@ -79,12 +79,7 @@ func TestLiveDropsRoot(t *testing.T) {
 				}
 			}
 		}
-		if err := p.cmd.Process.Signal(unix.SIGTERM); err != nil {
-			t.Fatal(err)
-		}
-		if status := p.wait(); status != 0 {
-			t.Errorf("status %d: %s", status, p.errs.String())
-		}
+		p.end(unix.SIGTERM)
 		if found := asCheck(t, p.out.String(), kept); found < 3 {
 			t.Errorf("%d findings", found)
 		}
@@ -162,12 +157,7 @@ func TestLiveCapability(t *testing.T) {
 	p.captures()
 	n.talk(3)
 	time.Sleep(200 * time.Millisecond)
-	if err := p.cmd.Process.Signal(unix.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	if status := p.wait(); status != 0 {
-		t.Errorf("status %d: %s", status, p.errs.String())
-	}
+	p.end(unix.SIGTERM)
 	if found := asCheck(t, p.out.String(), kept); found < 3 {
 		t.Errorf("%d findings", found)
 	}
