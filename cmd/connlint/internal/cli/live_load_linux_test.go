@@ -330,15 +330,15 @@ func (p *spawned) pinned() {
 	}
 }
 
-// resident returns the memory of the process's own, in bytes, without what it
-// shares with the kernel, which is the ring.
+// resident returns the process's resident memory, in bytes: its own, the
+// program's text and the ring, of 64 MiB unless --buffer says otherwise.
 func (p *spawned) resident() int64 {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 	if err != nil {
 		return 0
 	}
 	for l := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(l, "RssAnon:"); ok {
+		if rest, ok := strings.CutPrefix(l, "VmRSS:"); ok {
 			n, _ := strconv.ParseInt(strings.TrimSuffix(strings.TrimSpace(rest), " kB"), 10, 64)
 			return n << 10
 		}
