@@ -61,7 +61,7 @@ func BenchmarkFloors(b *testing.B) {
 		return deal(src, t.Feed)
 	})
 	run("analyze", func(src capture.Source) uint64 {
-		tr := analyzers.NewTracker(deaf(), analyzers.Options{})
+		tr := analyzers.NewTracker(deaf(), analyzers.Options{Sights: func(*hop.Sighting) bool { return false }})
 		t := reassembly.NewTable[analyzers.State](tr, reassembly.DefaultOptions())
 		t.PackAtRest(tr.Pack, tr.Unpack)
 		defer t.Finish()

@@ -144,17 +144,18 @@ func (c *Collector) request(p *Pool, h *http1.Head, t *http1.Transaction) {
 	// Mostly Connection says close or keep-alive and names no field that
 	// matters; else look for names where it stands.
 	var connection []http1.Field
+	fields := h.Fields()
 	if t.Req.Bits.Any(http1.ConnOther | http1.ConnTE | http1.ConnUpgrade | http1.ConnHTTP2Settings) {
-		first, last := len(h.Fields), 0
-		for i := range h.Fields {
-			if h.Fields[i].ID == http1.FieldConnection {
+		first, last := len(fields), 0
+		for i := range fields {
+			if fields[i].ID == http1.FieldConnection {
 				first, last = min(first, i), i+1
 			}
 		}
-		connection = h.Fields[min(first, last):last]
+		connection = fields[min(first, last):last]
 	}
-	for i := range h.Fields {
-		s.field(&h.Fields[i], connection)
+	for i := range fields {
+		s.field(&fields[i], connection)
 	}
 }
 
@@ -268,8 +269,9 @@ func (s *Sighting) id(name uint64, value []byte) {
 // response notes the head of the final response.
 func (s *Sighting) response(h *http1.Head) {
 	var date, tag, length []byte
-	for i := range h.Fields {
-		switch f := &h.Fields[i]; f.ID {
+	fields := h.Fields()
+	for i := range fields {
+		switch f := &fields[i]; f.ID {
 		case http1.FieldDate:
 			date = f.Value
 		case http1.FieldETag:

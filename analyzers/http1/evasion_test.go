@@ -24,7 +24,7 @@ type anomalies struct {
 
 func (a *anomalies) Head(h *Head, m *Message, _ *Transaction) {
 	a.heads++
-	a.fields = len(h.Fields)
+	a.fields = len(h.Fields())
 	if len(a.framing) < 8 {
 		a.framing, a.declared = append(a.framing, m.Framing), append(a.declared, m.Declared)
 	}

@@ -117,6 +117,9 @@ const (
 	numFields
 )
 
+// lastTelling is the last of the fields that headInfo takes something from.
+const lastTelling = FieldContentType
+
 // fieldNames spells each field as it is registered.
 var fieldNames = [numFields]string{
 	FieldHost:                          "Host",

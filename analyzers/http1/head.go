@@ -14,6 +14,11 @@ type headParse struct {
 	faults  []fault
 	faulted uint32 // kinds in faults: one of a kind is told, a million fields or not
 	partial bool   // the head ends inside a field line, behind its colon
+
+	fields      int    // how many there are
+	ends        int    // lines that end in CR LF
+	host, agent []byte // values of the first Host and User-Agent, nil without
+	forms       [2]form
 }
 
 // fault is an anomaly at an offset of the head.
@@ -149,10 +154,15 @@ func (p *headParse) startLine(side Side, line []byte) bool {
 // line is one. With whole, raw is all there is: lines without an empty line
 // after them, the last of them perhaps without its end.
 func (p *headParse) parse(side Side, raw []byte, whole bool) (n int, ok bool) {
-	p.h.Fields = p.h.Fields[:0]
+	p.h.split = false
 	p.faults, p.faulted, p.partial = p.faults[:0], 0, false
-	p.info = headInfo{declared: -1, kaTimeout: -1, kaMax: -1}
-	pos := bytes.IndexByte(raw, '\n') + 1
+	p.info, p.fields, p.host, p.agent = noInfo, 0, nil, nil
+	odd := false // there may be a NUL, or a CR that ends no line
+	pos := cleanEnd(raw) + len("\r\n")
+	if pos < len("\r\n") {
+		odd = true
+		pos = bytes.IndexByte(raw, '\n') + 1
+	}
 	if pos == 0 {
 		if !whole {
 			return 0, mayStart(side, raw)
@@ -162,83 +172,162 @@ func (p *headParse) parse(side Side, raw []byte, whole bool) (n int, ok bool) {
 	if !p.startLine(side, lineOf(raw[:pos])) {
 		return 0, false
 	}
-	ends := 1 // lines that end in CR LF, so far
+	p.ends = 1
 	if pos < 2 || raw[pos-2] != '\r' {
 		p.bareLF(0, pos)
-		ends = 0
+		p.ends = 0
 	}
-	fields := p.h.Fields
-	value := -1 // where the last field's value begins; -1 after no field
+	form, at := &p.forms[side], 0
+	folded := false
 	for {
-		i := bytes.IndexByte(raw[pos:], '\n') + 1
-		if i == 0 {
-			if !whole {
-				p.h.Fields = fields
-				return 0, true
-			}
-			p.partial = fieldBegins(raw[pos:])
-			break // a line that is cut is no field
+		var like *formLine
+		pos, at, like = p.known(form, raw, pos, at)
+		from := pos
+		if like != nil {
+			from += like.value
+		} else if len(raw)-pos >= 2 && raw[pos] == '\r' && raw[pos+1] == '\n' {
+			p.ends++
+			pos += 2
+			break
 		}
-		end := pos + i - 1
-		if end > pos && raw[end-1] == '\r' {
-			end--
-			ends++
+		end, next := -1, 0
+		if like != nil {
+			end = cleanEnd(raw[from:])
+		}
+		if end >= 0 {
+			end += from
+			next = end + len("\r\n")
+			p.ends++
 		} else {
-			p.bareLF(pos, i)
+			odd = true
+			i := bytes.IndexByte(raw[from:], '\n') + 1
+			if i == 0 {
+				if !whole {
+					return 0, true
+				}
+				p.partial = fieldBegins(raw[pos:])
+				break // a line that is cut is no field
+			}
+			next = from + i
+			if end = next - 1; end > pos && raw[end-1] == '\r' {
+				end--
+				p.ends++
+			} else {
+				p.bareLF(pos, next-pos)
+			}
 		}
 		if end == pos {
-			pos += i
+			pos = next
 			break
 		}
 		if c := raw[pos]; c == ' ' || c == '\t' {
 			p.info.bits |= ObsFold
 			p.fault(FoldedField, pos, end-pos)
-			if value >= 0 {
-				fields[len(fields)-1].Value = trim(raw[value:end])
-			}
-			pos += i
+			folded = true
+			pos = next
 			continue
 		}
-		colon, id := nameIn(raw[pos:], end-pos)
-		if colon <= 0 {
+		var colon int
+		var id FieldID
+		sound := true
+		if like != nil {
+			colon, id = like.name, like.id
+		} else if colon, id = nameIn(raw[pos:], end-pos); colon <= 0 {
 			p.fault(BadFieldName, pos, end-pos)
-			value = -1
-			pos += i
+			pos = next
 			continue
+		} else if id == FieldOther {
+			id, sound = p.oddName(raw[pos:pos+colon], pos)
 		}
-		if len(fields) < cap(fields) {
-			fields = fields[:len(fields)+1]
-		} else {
-			fields = append(fields, Field{})
+		value, v := valueIn(raw, pos+colon+1, end)
+		p.fields++
+		p.take(id, raw[value:v])
+		if sound && next-end == len("\r\n") && at < formLines {
+			form.lines[at].learn(raw[pos:next], like != nil, id, colon, value-pos, v-pos)
 		}
-		f := &fields[len(fields)-1]
-		f.Name = raw[pos : pos+colon]
-		if f.ID = id; id == FieldOther {
-			p.oddName(f, pos)
-		}
-		value = pos + colon + 1
-		for value < end && (raw[value] == ' ' || raw[value] == '\t') {
-			value++
-		}
-		v := end
-		for v > value && isSpace(raw[v-1]) {
-			v--
-		}
-		f.Value = raw[value:v]
-		pos += i
+		at++
+		pos = next
 	}
-	p.h.Fields = fields
 	p.h.Raw = raw[:pos]
-	if i := bytes.IndexByte(p.h.Raw, 0); i >= 0 {
-		p.fault(NULByte, i, 1)
+	if odd {
+		if i := bytes.IndexByte(p.h.Raw, 0); i >= 0 {
+			p.fault(NULByte, i, 1)
+		}
+		if bytes.Count(p.h.Raw, []byte{'\r'}) != p.ends {
+			p.bareCR()
+		}
 	}
-	if bytes.Count(p.h.Raw, []byte{'\r'}) != ends {
-		p.bareCR()
-	}
-	for i := range p.h.Fields {
-		p.info.field(&p.h.Fields[i])
+	if folded { // values go on in further lines
+		lines := p.info.bits & (ObsFold | BareLF)
+		p.info, p.host, p.agent = noInfo, nil, nil
+		for _, f := range p.h.Fields() {
+			p.take(f.ID, f.Value)
+		}
+		p.info.bits |= lines
 	}
 	return pos, true
+}
+
+// take takes in a field.
+func (p *headParse) take(id FieldID, value []byte) {
+	switch {
+	case id == FieldOther:
+	case id <= lastTelling:
+		if id == FieldHost && p.host == nil {
+			p.host = value
+		}
+		p.info.field(id, value)
+	case id == FieldUserAgent && p.agent == nil:
+		p.agent = value
+	}
+}
+
+// valueIn returns where the value lies in b that a field line has between the
+// colon before from and end.
+func valueIn(b []byte, from, end int) (int, int) {
+	for from < end && (b[from] == ' ' || b[from] == '\t') {
+		from++
+	}
+	for end > from && isSpace(b[end-1]) {
+		end--
+	}
+	return from, end
+}
+
+// Fields returns the head's fields, without lines that are none. They are
+// borrowed as the head is.
+func (h *Head) Fields() []Field {
+	if h.split {
+		return h.fields
+	}
+	h.split = true
+	h.fields = h.fields[:0]
+	value := -1 // where the last field's value begins; -1 after no field
+	for pos := bytes.IndexByte(h.Raw, '\n') + 1; pos > 0; {
+		i := bytes.IndexByte(h.Raw[pos:], '\n') + 1
+		if i == 0 {
+			break
+		}
+		line := lineOf(h.Raw[pos : pos+i])
+		end := pos + len(line)
+		colon := bytes.IndexByte(line, ':')
+		switch {
+		case len(line) == 0:
+		case line[0] == ' ' || line[0] == '\t':
+			if value >= 0 {
+				h.fields[len(h.fields)-1].Value = trim(h.Raw[value:end])
+			}
+		case colon <= 0:
+			value = -1
+		default:
+			name := trimName(line[:colon])
+			var v int
+			value, v = valueIn(h.Raw, pos+colon+1, end)
+			h.fields = append(h.fields, Field{Name: name, Value: h.Raw[value:v], ID: FieldOf(name)})
+		}
+		pos += i
+	}
+	return h.fields
 }
 
 // fieldBegins reports whether b begins with a field name and its colon.
@@ -269,22 +358,30 @@ func (p *headParse) bareCR() {
 
 // oddName looks at a field name that is none of those known: for white space
 // before the colon (RFC 9112 §5.1), and for characters that no name may have.
-// off is its offset in the head.
-func (p *headParse) oddName(f *Field, off int) {
-	n := len(f.Name)
-	for k := n - 1; k > 0 && (f.Name[k] == ' ' || f.Name[k] == '\t'); k-- {
+// off is its offset in the head. It returns the field meant, and whether there
+// is no fault.
+func (p *headParse) oddName(name []byte, off int) (id FieldID, sound bool) {
+	n := len(name)
+	if name = trimName(name); len(name) < n {
 		p.fault(SpaceBeforeColon, off, n+1)
-		f.Name = f.Name[:k]
+		id = FieldOf(name)
 	}
-	if len(f.Name) < n {
-		f.ID = FieldOf(f.Name)
-	}
-	for _, c := range f.Name {
+	for _, c := range name {
 		if !isToken(c) {
 			p.fault(BadFieldName, off, n+1)
-			return
+			return id, false
 		}
 	}
+	return id, len(name) == n
+}
+
+// trimName returns a field's name without white space before the colon, but for
+// its first character.
+func trimName(name []byte) []byte {
+	for n := len(name); n > 1 && (name[n-1] == ' ' || name[n-1] == '\t'); n-- {
+		name = name[:n-1]
+	}
+	return name
 }
 
 // trim removes white space at both ends, that of folded lines too.
@@ -310,22 +407,25 @@ type headInfo struct {
 	lengths, encoding bool     // a Content-Length, a Transfer-Encoding was met
 }
 
+// noInfo is what no fields say.
+var noInfo = headInfo{declared: -1, kaTimeout: -1, kaMax: -1}
+
 // field takes in one field.
-func (i *headInfo) field(f *Field) {
-	switch f.ID {
+func (i *headInfo) field(id FieldID, value []byte) {
+	switch id {
 	case FieldOther:
 	case FieldHost:
 		i.bits |= HasHost
 	case FieldConnection:
 		i.bits |= HasConnection
-		i.connection(f.Value)
+		i.connection(value)
 	case FieldKeepAlive:
 		i.bits |= HasKeepAlive
-		i.keepAlive(f.Value)
+		i.keepAlive(value)
 	case FieldProxyConnection:
 		i.bits |= HasProxyConnection
 	case FieldTE:
-		only := equalFold(f.Value, "trailers")
+		only := equalFold(value, "trailers")
 		if only && i.bits&(HasTE|TEOnlyTrailers) != HasTE {
 			i.bits |= TEOnlyTrailers
 		} else {
@@ -337,7 +437,7 @@ func (i *headInfo) field(f *Field) {
 	case FieldUpgrade:
 		i.bits |= HasUpgrade
 		if i.upgrade == Undecided {
-			v, _ := nextToken(f.Value)
+			v, _ := nextToken(value)
 			switch {
 			case equalFold(v, "websocket"):
 				i.upgrade = WebSocket
@@ -351,10 +451,10 @@ func (i *headInfo) field(f *Field) {
 		i.bits |= HasHTTP2Settings
 	case FieldTransferEncoding:
 		i.bits |= HasTransferEncoding
-		i.codings(f.Value)
+		i.codings(value)
 	case FieldContentLength:
 		i.bits |= HasContentLength
-		i.length(f.Value)
+		i.length(value)
 	case FieldProxyAuthorization:
 		i.bits |= HasProxyAuthorization
 	case FieldProxyAuthenticate:
@@ -366,15 +466,15 @@ func (i *headInfo) field(f *Field) {
 	case FieldForwarded, FieldXForwardedFor, FieldXForwardedHost, FieldXForwardedProto, FieldXForwardedPort, FieldXForwardedServer:
 		i.bits |= HasForwarded
 	case FieldExpect:
-		if equalFold(f.Value, "100-continue") {
+		if equalFold(value, "100-continue") {
 			i.bits |= HasExpect100
 		}
 	case FieldIdempotencyKey, FieldXIdempotencyKey:
 		i.bits |= HasIdempotencyKey
 	case FieldContentType:
 		const kind = "text/event-stream"
-		if n := len(kind); len(f.Value) >= n && equalFold(f.Value[:n], kind) &&
-			(len(f.Value) == n || f.Value[n] == ';' || isSpace(f.Value[n])) {
+		if n := len(kind); len(value) >= n && equalFold(value[:n], kind) &&
+			(len(value) == n || value[n] == ';' || isSpace(value[n])) {
 			i.bits |= EventStream
 		}
 	}

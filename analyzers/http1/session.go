@@ -394,7 +394,7 @@ func (s *Session) gather(e *Env, side Side, d *dir, b []byte, m Mark) int {
 				return pos
 			}
 			h.over = true
-			h.info = headInfo{declared: -1, kaTimeout: -1, kaMax: -1}
+			h.info = noInfo
 			s.gatherOver(h, h.b[h.scan:], false)
 			h.b = h.b[:h.scan]
 		}
@@ -417,9 +417,7 @@ func (s *Session) gatherOver(h *headBuf, part []byte, whole bool) bool {
 		return true
 	}
 	if i := bytes.IndexByte(line, ':'); i > 0 {
-		f := Field{Name: trim(line[:i]), Value: trim(line[i+1:])}
-		f.ID = FieldOf(f.Name)
-		h.info.field(&f)
+		h.info.field(FieldOf(trim(line[:i])), trim(line[i+1:]))
 	}
 	return false
 }
@@ -603,7 +601,7 @@ func (s *Session) accept(e *Env, side Side, first Mark) bool {
 		return false
 	}
 	bare := side == Client && p.method != Other || side == Server && p.status < 200
-	if len(p.h.Fields) == 0 && !p.partial && !bare {
+	if p.fields == 0 && !p.partial && !bare {
 		return false
 	}
 	c := &s.d[Client]
@@ -636,13 +634,11 @@ func (t *Transaction) words(p *headParse) {
 	t.Method = p.method
 	t.MethodName = t.keep(p.h.MethodName, maxMethod)
 	t.Target, t.TargetLen = t.keep(p.h.Target, MaxTarget), len(p.h.Target)
-	for i := range p.h.Fields {
-		switch f := &p.h.Fields[i]; {
-		case f.ID == FieldHost && t.Host == nil:
-			t.Host = t.keep(f.Value, MaxHost)
-		case f.ID == FieldUserAgent && t.UserAgent == nil:
-			t.UserAgent = t.keep(f.Value, MaxAgent)
-		}
+	if p.host != nil {
+		t.Host = t.keep(p.host, MaxHost)
+	}
+	if p.agent != nil {
+		t.UserAgent = t.keep(p.agent, MaxAgent)
 	}
 	if absolute(t.Target) {
 		t.Req.Bits |= AbsoluteForm

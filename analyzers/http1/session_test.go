@@ -23,11 +23,11 @@ func (l *log) add(format string, args ...any) {
 func (l *log) Head(h *Head, m *Message, t *Transaction) {
 	if h.Side == Client {
 		l.add("req %d %s %s %q fields=%d v%d f%d len=%d bits=%x at=%d..%d raw=%d", t.Index, t.MethodName, t.Target, t.Host,
-			len(h.Fields), m.Version, m.Framing, m.Declared, uint64(m.Bits), m.First.Seq, m.HeadEnd.Seq, len(h.Raw))
+			len(h.Fields()), m.Version, m.Framing, m.Declared, uint64(m.Bits), m.First.Seq, m.HeadEnd.Seq, len(h.Raw))
 		return
 	}
 	l.add("resp %d %d %q fields=%d v%d f%d len=%d bits=%x at=%d..%d raw=%d", t.Index, m.Status, h.Reason,
-		len(h.Fields), m.Version, m.Framing, m.Declared, uint64(m.Bits), m.First.Seq, m.HeadEnd.Seq, len(h.Raw))
+		len(h.Fields()), m.Version, m.Framing, m.Declared, uint64(m.Bits), m.First.Seq, m.HeadEnd.Seq, len(h.Raw))
 }
 
 var outcomes = [...]string{"answered", "incomplete", "unanswered", "unknown", "open", "unsolicited"}

@@ -226,12 +226,14 @@ type Field struct {
 // Head is a start line and fields, as sent. It is borrowed: valid until the
 // callback that got it returns.
 type Head struct {
-	Side   Side
-	Raw    []byte // all of it, with the empty line
-	Fields []Field
+	Side Side
+	Raw  []byte // all of it, with the empty line
 
 	MethodName, Target []byte // requests
 	Reason             []byte // responses
+
+	fields []Field
+	split  bool // fields is valid
 }
 
 // AnomalyKind names what is wrong on the wire.

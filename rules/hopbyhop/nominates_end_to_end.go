@@ -50,11 +50,11 @@ func nominates(p *rules.Pass, h *http1.Head, m *http1.Message, t *http1.Transact
 		return
 	}
 	var names []string
-	for i := range h.Fields {
-		if h.Fields[i].ID != http1.FieldConnection {
+	for _, f := range h.Fields() {
+		if f.ID != http1.FieldConnection {
 			continue
 		}
-		for option := range bytes.SplitSeq(h.Fields[i].Value, []byte{','}) {
+		for option := range bytes.SplitSeq(f.Value, []byte{','}) {
 			if option = bytes.Trim(option, " \t"); len(names) == maxNames {
 				break
 			}
