@@ -218,26 +218,29 @@ func (p *pending) reset() {
 // are counted into the last alike.
 const maxPending = 256
 
-// add takes a finding of the connection. Alike findings without a cause of
-// their own count as one.
-func (p *pending) add(g *found) {
+// add takes a finding of the connection, and reports whether it keeps g itself.
+// Alike findings count as one if they have one cause, or if alone says that
+// none of their rule's competes with others.
+func (p *pending) add(g *found, alone bool) (kept bool) {
 	if p.fired == nil {
 		p.fired = map[int]bool{}
 	}
 	if g.first.Once && p.fired[g.rule] {
-		return
+		return false
 	}
 	p.fired[g.rule] = true
 	for _, have := range p.list {
 		if p.all {
 			break
 		}
-		if have.alike(g) && (have.first.Cause == g.first.Cause || len(p.list) >= maxPending) {
+		if have.alike(g) && (have.first.Cause == g.first.Cause || len(p.list) >= maxPending ||
+			alone && !have.first.Provisional && !g.first.Provisional) {
 			have.add(g, false)
-			return
+			return false
 		}
 	}
 	p.list = append(p.list, g)
+	return true
 }
 
 // settle applies the order of precedence and returns what stands.

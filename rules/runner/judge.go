@@ -42,6 +42,7 @@ type judge struct {
 	free []uint32
 
 	coverable []bool             // by rule, whether one across connections may explain its findings
+	alone     []bool             // by rule, whether its findings compete with no other's
 	prints    map[printed]string // fingerprints made lately
 	spare     []*found           // to be used again
 
@@ -117,7 +118,7 @@ type abstention struct {
 // newJudge returns the judge of one of so many workers.
 func newJudge(opts *Options, workers int) *judge {
 	j := &judge{opts: opts, pend: make([]pending, 1), missing: map[lifecycle.Evidence]*lack{}, servers: map[netip.Addr]bool{},
-		abstains: map[abstention]uint64{}, coverable: coverable(opts), prints: map[printed]string{}, pairs: pairs{of: map[rules.Pair]uint16{}}}
+		abstains: map[abstention]uint64{}, coverable: coverable(opts), alone: alone(opts), prints: map[printed]string{}, pairs: pairs{of: map[rules.Pair]uint16{}}}
 	j.found.all = opts.All
 	for i, r := range opts.Rules {
 		if r.Head != nil {
@@ -619,7 +620,9 @@ func (j *judge) report(i int, told rules.Finding) {
 			g.parts = []*found{one}
 		}
 	}
-	p.add(g)
+	if !p.add(g, j.alone[i]) && j.out == nil && j.monitor == nil {
+		j.spare = append(j.spare, g)
+	}
 }
 
 // blank returns a group to be filled.
@@ -659,6 +662,20 @@ func (j *judge) fingerprint(i int, f *rules.Finding) string {
 	return key
 }
 
+// alone reports, by rule, whether its findings about a connection compete with
+// those of no other rule: then nothing hangs on their causes.
+func alone(opts *Options) []bool {
+	by := make([]bool, len(opts.Rules))
+	for i, r := range opts.Rules {
+		by[i] = !slices.ContainsFunc(opts.Rules, func(o *rules.Rule) bool {
+			return slices.Contains(opts.Precedence[o.Code], r.Code) ||
+				slices.Contains(opts.Precedence[r.Code], o.Code) && (o.Head != nil || o.Transaction != nil || o.Anomaly != nil ||
+					o.Stall != nil || o.Turn != nil || o.Window != nil || o.Closed != nil)
+		})
+	}
+	return by
+}
+
 // coverable reports, by rule, whether one across connections can explain
 // findings about a connection.
 func coverable(opts *Options) []bool {
@@ -678,9 +695,7 @@ func coverable(opts *Options) []bool {
 func (j *judge) merge(o *judge) {
 	j.found.merge(&o.found)
 	j.held.merge(&o.held, &j.found)
-	for _, u := range o.undecided {
-		j.undecided.add(u, j)
-	}
+	j.undecided.merge(&o.undecided, j)
 	maps.Copy(j.servers, o.servers)
 	for i, g := range j.extra {
 		if !j.shared[i] { // else it is merged below

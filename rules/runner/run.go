@@ -201,8 +201,8 @@ func (j *judge) judgeAcross(facts *rules.CaptureFacts, over bool) {
 			r.Capture(p, facts)
 		}
 	}
-	for k := range j.undecided {
-		j.settle(&j.undecided[k].pending)
+	for k := range j.undecided.list {
+		j.settle(&j.undecided.list[k].pending)
 	}
 	j.found.across(j.across, &j.held, j.opts)
 }

@@ -138,7 +138,7 @@ func (j *judge) tick(s *stream, t *shard.Tick) {
 	if t.Packets > 0 && i > o.index || o.round > 0 && int64(o.round) == s.early.Load() {
 		o.index = i
 		o.window = &windowed{j.views[0].groupers, j.held, j.undecided, j.servers}
-		j.held, j.undecided, j.servers = held{}, nil, map[netip.Addr]bool{}
+		j.held, j.undecided, j.servers = held{}, undecidedList{}, map[netip.Addr]bool{}
 		j.group(&rules.Keys{})
 	}
 	j.deliver(s, t)
@@ -200,9 +200,7 @@ func (s *stream) judge(windows []*windowed, t *shard.Tick) {
 	total.found.emit, total.found.limit = total.out.put, streamGroups
 	for _, w := range windows {
 		total.held.merge(&w.held, &total.found)
-		for _, u := range w.undecided {
-			total.undecided.add(u, total)
-		}
+		total.undecided.merge(&w.undecided, total)
 		for i, g := range w.groupers {
 			if g != nil {
 				total.views[0].groupers[i].Merge(g)
