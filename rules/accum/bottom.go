@@ -9,12 +9,12 @@ import (
 // BottomK holds a value for each of the k keys with the smallest hashes: under
 // pressure a uniform sample of the keys, each with all that was added to it. A
 // key once left out never comes back, since the bound only falls. Use one k for
-// all calls.
+// all calls, below a half million.
 type BottomK[V any] struct {
 	// entries are in no order, and up to slack(k) more than k: to put each in
 	// its place, and the one beyond away, would move thousands each time.
 	entries chunked[Entry[V]]
-	index   []uint32 // a hash table of where entries are, from 1; nil for few of them
+	index   []uint32 // a hash table of [place]s, 0 for none; nil for few entries
 	k       int
 	bound   uint64 // hash of the largest key held; valid with bounded
 	bounded bool   // keys with larger hashes were left out
@@ -67,11 +67,24 @@ func (b *BottomK[V]) Get(hash uint64) *V {
 	}
 	mask := uint64(len(b.index) - 1)
 	for at := slot(hash) & mask; b.index[at] != 0; at = (at + 1) & mask {
-		if e := b.entries.at(int(b.index[at] - 1)); e.Hash == hash {
-			return &e.Value
+		if p := b.index[at]; (p^tag(hash))>>placeBits == 0 {
+			if e := b.entries.at(int(p&maxPlace) - 1); e.Hash == hash {
+				return &e.Value
+			}
 		}
 	}
 	return nil
+}
+
+// A place in the index is where an entry is, from 1, with some bits of its
+// hash above: most others' entries need not be looked at.
+const (
+	placeBits = 20
+	maxPlace  = 1<<placeBits - 1 // k + slack(k) may be no more
+)
+
+func tag(hash uint64) uint32 {
+	return uint32(hash*0x9e3779b97f4a7c15>>(32+placeBits)) << placeBits
 }
 
 // slot spreads hashes that are not random, such as frame numbers, over a
@@ -98,7 +111,7 @@ func (b *BottomK[V]) put(n int, hash uint64) {
 	for b.index[at] != 0 {
 		at = (at + 1) & mask
 	}
-	b.index[at] = uint32(n)
+	b.index[at] = tag(hash) | uint32(n)
 }
 
 // reindex makes the index anew, with room for as many entries again.

@@ -66,9 +66,10 @@ type judge struct {
 	missing  map[lifecycle.Evidence]*lack
 	abstains map[abstention]uint64
 
-	head, transaction                    []listener
-	odd                                  rules.Odd // that some of them listen to
-	anomaly, stall, turn, window, closed []int     // rules that listen, by index
+	anyHead, head, transaction           []listener
+	headBits                             http1.Bits // that some of head listen to
+	odd                                  rules.Odd  // that some of transaction listen to
+	anomaly, stall, turn, window, closed []int      // rules that listen, by index
 
 	pairs pairs
 }
@@ -121,8 +122,11 @@ func newJudge(opts *Options, workers int) *judge {
 		abstains: map[abstention]uint64{}, coverable: coverable(opts), alone: alone(opts), prints: map[printed]string{}, pairs: pairs{of: map[rules.Pair]uint16{}}}
 	j.found.all = opts.All
 	for i, r := range opts.Rules {
-		if r.Head != nil {
-			j.head = append(j.head, listener{rule: i, bits: r.HeadBits, head: r.Head})
+		if l := (listener{rule: i, bits: r.HeadBits, head: r.Head}); r.Head != nil && l.bits == 0 {
+			j.anyHead = append(j.anyHead, l)
+		} else if r.Head != nil {
+			j.head = append(j.head, l)
+			j.headBits |= l.bits
 		}
 		if r.Transaction != nil {
 			l := listener{rule: i, odd: cmp.Or(r.Odd, rules.Any), transaction: r.Transaction}
@@ -284,7 +288,7 @@ func (j *judge) trackerOptions(workers int) analyzers.Options {
 // facts subscribes to the facts that some rule wants.
 func (j *judge) facts() analyzers.Facts {
 	f := analyzers.Facts{Opened: j.onOpened, Closed: j.onClosed}
-	if len(j.head) > 0 || j.opts.watch != nil || j.monitor != nil {
+	if len(j.head)+len(j.anyHead) > 0 || j.opts.watch != nil || j.monitor != nil {
 		f.Head = j.onHead
 	}
 	if len(j.transaction) > 0 || len(j.trans) > 0 || len(j.uses) > 0 || j.monitor != nil {
@@ -366,8 +370,15 @@ func (j *judge) onHead(c *analyzers.Conn, h *http1.Head, m *http1.Message, t *ht
 		j.monitor.requested(c, h, t)
 	}
 	j.at(c)
+	for i := range j.anyHead {
+		l := &j.anyHead[i]
+		l.head(&j.passes[l.rule], h, m, t)
+	}
+	if !m.Bits.Any(j.headBits) {
+		return
+	}
 	for i := range j.head {
-		if l := &j.head[i]; l.bits == 0 || m.Bits.Any(l.bits) {
+		if l := &j.head[i]; m.Bits.Any(l.bits) {
 			l.head(&j.passes[l.rule], h, m, t)
 		}
 	}
