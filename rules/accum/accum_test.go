@@ -140,6 +140,16 @@ func BenchmarkLarge(b *testing.B) {
 			l.Values()
 		}
 	})
+	b.Run("lowest-nearly-in-order", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			var l accum.Lowest[number]
+			for i := range values {
+				l.Add(number(i^5), n)
+			}
+			l.Values()
+		}
+	})
 	b.Run("smallest-n", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

@@ -28,16 +28,39 @@ func (l *Lowest[T]) Add(v T, n int) {
 		return
 	}
 	l.most = n
-	if l.n == l.sorted && (l.n == 0 || (*l.at(l.n - 1)).Compare(v) <= 0) { // most come in order
-		if l.full = l.n == n; l.full {
-			return
-		}
-		l.sorted++
+	if l.n == l.sorted && l.insert(v, n) {
+		return
 	}
 	l.push(v)
 	if l.n >= n+slack(n) {
 		l.trim()
 	}
+}
+
+// near is how far from the end a value is put in its place at once.
+const near = 32
+
+// insert puts v in its place among values in order, if that is near the end,
+// and reports whether it is: what is added at the end of things is nearly in
+// the order of their beginnings, and needs no sorting then.
+func (l *Lowest[T]) insert(v T, n int) bool {
+	i := l.n
+	for ; i > 0 && (*l.at(i - 1)).Compare(v) > 0; i-- {
+		if l.n-i == near {
+			return false
+		}
+	}
+	if l.n < n {
+		l.push(v)
+		l.sorted++
+	} else if l.full = true; i == n {
+		return true
+	}
+	for k := l.n - 1; k > i; k-- {
+		*l.at(k) = *l.at(k - 1)
+	}
+	*l.at(i) = v
+	return true
 }
 
 // trim puts the values in order and lets go of the largest.

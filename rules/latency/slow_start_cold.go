@@ -110,8 +110,8 @@ func (s ColdStarts) Add(a *Starts, f *rules.TurnFact) *Starts {
 	if !t.First && t.Idle > 0 {
 		a.spare(t.ReqFirst.Time-int64(t.Idle), t.ReqFirst.Time, f.ID)
 	}
-	if f.Asked > f.ReqLast.Frame {
-		return a // another request follows: the next turn tells
+	if f.Asked > f.ReqLast.Frame || a.late(t.RespLast.Time) {
+		return a // another request follows: the next turn tells; or it would not be kept
 	}
 	if end := s.spareAfter(f.Conn()); end > t.RespLast.Time {
 		a.spare(t.RespLast.Time, end, f.ID)
@@ -121,10 +121,15 @@ func (s ColdStarts) Add(a *Starts, f *rules.TurnFact) *Starts {
 
 // spare notes a time in which a connection could have carried another request.
 func (a *Starts) spare(from, to int64, conn uint64) {
-	if n := len(a.Spare); n == maxStarts && from > a.Spare[n-1].From { // most come too late
-		return
+	if !a.late(from) {
+		a.Spare = a.Spare.Add(Spare{from, to, conn}, maxStarts, earlierSpare)
 	}
-	a.Spare = a.Spare.Add(Spare{from, to, conn}, maxStarts, earlierSpare)
+}
+
+// late reports whether a spare time that begins then is not among the first.
+func (a *Starts) late(from int64) bool {
+	n := len(a.Spare)
+	return n == maxStarts && from > a.Spare[n-1].From
 }
 
 // spareAfter returns until when the connection could have carried another

@@ -78,19 +78,22 @@ func asleep(c *lifecycle.Conn) (side http1.Side, ok bool) {
 	return side, e.FIN.Seen() && e.FINAcked.Seen()
 }
 
-// Key returns the side that has not closed, of a connection that the other
-// side has closed.
-func (sleeping) Key(c *lifecycle.Conn) (sleeper, bool) {
+// Key returns the side that slept, of a connection that the other side has
+// closed.
+func (g sleeping) Key(c *lifecycle.Conn) (sleeper, bool) {
 	side, ok := asleep(c)
 	if !ok || !c.ClientKnown || !(web(c) || c.Protocol == http1.Undecided) ||
 		c.Missing&(lifecycle.OneDirection|lifecycle.Gap) != 0 || c.LostCount > 0 {
 		return sleeper{}, false
 	}
+	if w := wait(c); w.To != 0 && w.To-w.From < g.After {
+		return sleeper{}, false
+	}
 	return sleeper{rules.PairOf(c), side}, true
 }
 
-// Add notes a connection if its other side slept.
-func (g sleeping) Add(a Waits, c *lifecycle.Conn) Waits {
+// wait returns how long the side slept that has not closed.
+func wait(c *lifecycle.Conn) Wait {
 	side, _ := asleep(c)
 	e, o := &c.End[1-side], &c.End[side]
 	w := Wait{From: e.FINAcked.Time, FIN: e.FIN.Frame, Conn: c.ID}
@@ -105,10 +108,12 @@ func (g sleeping) Add(a Waits, c *lifecycle.Conn) Waits {
 	case c.Outcome == lifecycle.Replaced:
 		w.To = c.Last
 	}
-	if w.To != 0 && w.To-w.From < g.After {
-		return a
-	}
-	a.List.Add(w, maxSpans)
+	return w
+}
+
+// Add notes a connection whose other side slept.
+func (sleeping) Add(a Waits, c *lifecycle.Conn) Waits {
+	a.List.Add(wait(c), maxSpans)
 	return a
 }
 

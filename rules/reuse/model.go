@@ -48,17 +48,17 @@ type pool struct {
 // prefers the one used last.
 func (p *pool) take(at, until int64, agent uint64) bool {
 	best := -1
-	kept := p.slots[:0]
-	for _, s := range p.slots {
-		if s.free <= at && at-s.free > p.hold {
-			continue // closed meanwhile
-		}
-		kept = append(kept, s)
-		if s.free <= at && s.agent == agent && (best < 0 || s.free > kept[best].free) {
-			best = len(kept) - 1
+	for i := 0; i < len(p.slots); i++ {
+		s := &p.slots[i]
+		switch {
+		case s.free > at:
+		case at-s.free > p.hold: // closed meanwhile
+			p.slots = slices.Delete(p.slots, i, i+1)
+			i--
+		case s.agent == agent && (best < 0 || s.free > p.slots[best].free):
+			best = i
 		}
 	}
-	p.slots = kept
 	if best < 0 {
 		return false
 	}
@@ -131,7 +131,7 @@ func (r *Record) needs(m *Model) []need {
 		m.Transactions++
 		out = append(out, n)
 	}
-	slices.SortStableFunc(out, func(a, b need) int {
+	slices.SortFunc(out, func(a, b need) int {
 		switch {
 		case a.origin < b.origin:
 			return -1

@@ -63,6 +63,7 @@ type judge struct {
 	firsts   []byte // first frames of connections, as differences in uvarints
 	last     uint64
 	servers  map[netip.Addr]bool // that answered
+	served   netip.Addr          // of them, the one noted last
 	missing  map[lifecycle.Evidence]*lack
 	abstains map[abstention]uint64
 
@@ -498,8 +499,9 @@ func (j *judge) onClosed(c *analyzers.Conn, r *lifecycle.Conn) {
 		if len(j.uses) > 0 {
 			j.use(nil, nil)
 		}
-		if r.Answered > 0 {
-			j.servers[r.Server.Addr()] = true
+		if r.Answered > 0 && r.Server.Addr() != j.served { // else it was noted last
+			j.served = r.Server.Addr()
+			j.servers[j.served] = true
 		}
 	}
 	var p *pending

@@ -138,7 +138,7 @@ func (j *judge) tick(s *stream, t *shard.Tick) {
 	if t.Packets > 0 && i > o.index || o.round > 0 && int64(o.round) == s.early.Load() {
 		o.index = i
 		o.window = &windowed{j.views[0].groupers, j.held, j.undecided, j.servers}
-		j.held, j.undecided, j.servers = held{}, undecidedList{}, map[netip.Addr]bool{}
+		j.held, j.undecided, j.servers, j.served = held{}, undecidedList{}, map[netip.Addr]bool{}, netip.Addr{}
 		j.group(&rules.Keys{})
 	}
 	j.deliver(s, t)

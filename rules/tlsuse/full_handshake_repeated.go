@@ -108,9 +108,11 @@ func earlier(a, b Shake) int {
 
 // Key returns the name of a connection whose handshake is known.
 func (Repeats) Key(c *lifecycle.Conn) (Name, bool) {
-	ok := c.Protocol == http1.TLS && c.ClientKnown && c.TLS.Done.Frame != 0 && c.TLS.Start.Frame != 0 &&
-		c.TLS.Handshake != tlsinfo.UnknownHandshake
-	return Name{c.Client.Addr(), c.Server, c.TLS.SNI}, ok
+	if c.Protocol != http1.TLS || !c.ClientKnown || c.TLS.Done.Frame == 0 || c.TLS.Start.Frame == 0 ||
+		c.TLS.Handshake == tlsinfo.UnknownHandshake {
+		return Name{}, false
+	}
+	return Name{c.Client.Addr(), c.Server, c.TLS.SNI}, true
 }
 
 // Add counts the connection's handshake.
