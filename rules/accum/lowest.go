@@ -13,7 +13,8 @@ type Ordered[T any] interface{ Compare(T) int }
 // n is in the thousands. Use one n for all calls.
 type Lowest[T Ordered[T]] struct {
 	chunked[T]
-	sorted int // those from the beginning that are in order
+	sorted int  // those from the beginning that are in order
+	two    bool // and so are the others, behind them
 	most   int
 	full   bool // the last of most, in order, bounds what is taken
 }
@@ -31,6 +32,7 @@ func (l *Lowest[T]) Add(v T, n int) {
 	if l.n == l.sorted && l.insert(v, n) {
 		return
 	}
+	l.two = false
 	l.push(v)
 	if l.n >= n+slack(n) {
 		l.trim()
@@ -65,7 +67,12 @@ func (l *Lowest[T]) insert(v T, n int) bool {
 
 // trim puts the values in order and lets go of the largest.
 func (l *Lowest[T]) trim() {
-	if l.sorted < l.n {
+	switch {
+	case l.sorted == l.n:
+	case l.two: // to sort two runs costs more than to join them
+		l.list, l.more = l.join(), nil
+		l.n = len(l.list)
+	default:
 		slices.SortFunc(l.flat(), T.Compare)
 	}
 	if l.n >= l.most {
@@ -74,7 +81,22 @@ func (l *Lowest[T]) trim() {
 		}
 		l.full = l.most > 0
 	}
-	l.sorted = l.n
+	l.sorted, l.two = l.n, false
+}
+
+// join returns the smallest of two runs in order.
+func (l *Lowest[T]) join() []T {
+	out := make([]T, 0, min(l.n, l.most))
+	for i, k := 0, l.sorted; len(out) < cap(out); {
+		if k == l.n || i < l.sorted && (*l.at(i)).Compare(*l.at(k)) <= 0 {
+			out = append(out, *l.at(i))
+			i++
+		} else {
+			out = append(out, *l.at(k))
+			k++
+		}
+	}
+	return out
 }
 
 // Len returns how many values are held: n at most.
@@ -88,31 +110,19 @@ func (l *Lowest[T]) Values() []T {
 
 // Merge takes in the values of o, which it does not keep.
 func (l *Lowest[T]) Merge(o Lowest[T], n int) {
-	if l.sorted == l.n && o.sorted == o.n && l.n > 0 && o.n > 0 && n > 0 {
-		l.merge(&o, n)
-		return
-	}
+	runs := l.n > 0 && l.sorted == l.n && o.sorted == o.n && l.n+o.n < n+slack(n)
 	o.parts(func(s []T) {
 		for _, v := range s {
-			l.Add(v, n)
+			if runs {
+				l.push(v)
+			} else {
+				l.Add(v, n)
+			}
 		}
 	})
-}
-
-// merge is Merge of two in order: to sort what is in two runs costs more.
-func (l *Lowest[T]) merge(o *Lowest[T], n int) {
-	out := make([]T, 0, min(n, l.n+o.n))
-	for i, k := 0, 0; len(out) < cap(out); {
-		if k == o.n || i < l.n && (*l.at(i)).Compare(*o.at(k)) <= 0 {
-			out = append(out, *l.at(i))
-			i++
-		} else {
-			out = append(out, *o.at(k))
-			k++
-		}
+	if runs {
+		l.two, l.most = true, n
 	}
-	full := l.n+o.n >= n
-	*l = Lowest[T]{chunked: chunked[T]{list: out, n: len(out)}, sorted: len(out), most: n, full: full}
 }
 
 // MarshalJSON writes the values in order, so that alike sets read alike.

@@ -91,12 +91,12 @@ func verbatim(in, out *hop.Sighting) bool {
 // Judge correlates, and reports what was relayed.
 func (r BlindRelays) Judge(p *rules.Pass, _ struct{}, h *Hops) {
 	var pairs []pair
-	byConn := map[uint64]accum.SmallestN[hop.Sighting]{}
+	byConn := map[uint64]accum.SmallestN[*hop.Sighting]{}
 	for _, e := range h.Seen.All() {
 		list := e.Value
 		pairs = append(pairs, r.correlate(list)...)
 		for _, s := range list {
-			byConn[s.Conn] = byConn[s.Conn].Add(s, r.PerKey, order)
+			byConn[s.Conn] = byConn[s.Conn].Add(s, r.PerKey, compare)
 		}
 	}
 	slices.SortFunc(pairs, func(a, b pair) int { return compare(a.in, b.in) })
@@ -141,14 +141,14 @@ func (r BlindRelays) Judge(p *rules.Pass, _ struct{}, h *Hops) {
 
 // leftWaiting returns the next request on the connection of in if it was
 // neither answered nor passed on, though there was time to.
-func (r BlindRelays) leftWaiting(p *rules.Pass, h *Hops, byConn map[uint64]accum.SmallestN[hop.Sighting], in, out *hop.Sighting) *hop.Sighting {
+func (r BlindRelays) leftWaiting(p *rules.Pass, h *Hops, byConn map[uint64]accum.SmallestN[*hop.Sighting], in, out *hop.Sighting) *hop.Sighting {
 	list := byConn[in.Conn]
-	i := slices.IndexFunc(list, func(s hop.Sighting) bool { return s.Start.Time >= in.End.Time })
+	i := slices.IndexFunc(list, func(s *hop.Sighting) bool { return s.Start.Time >= in.End.Time })
 	if i < 0 || list[i].Status != 0 || list[i].End.Frame != 0 {
 		return nil
 	}
-	next := &list[i]
-	later := func(s hop.Sighting) bool { return s.Start.Time >= next.Start.Time && s.Conn != in.Conn }
+	next := list[i]
+	later := func(s *hop.Sighting) bool { return s.Start.Time >= next.Start.Time && s.Conn != in.Conn }
 	if slices.ContainsFunc(byConn[out.Conn], later) {
 		return nil
 	}

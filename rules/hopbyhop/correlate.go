@@ -25,12 +25,12 @@ type Correlate struct {
 
 // Hops is what is known of a capture's requests.
 type Hops struct {
-	Seen    accum.BottomK[accum.SmallestN[hop.Sighting]] // by Sighting.Key
+	Seen    accum.BottomK[accum.SmallestN[*hop.Sighting]] // by Sighting.Key
 	Serving accum.BottomK[netip.Addr]                    // hosts that are sent requests
 	Asked   accum.BottomK[netip.Addr]                    // hosts that answered 407
 	// Alone holds origin-form requests with proxy fields whose senders do not
 	// show in the request that they are proxies.
-	Alone accum.SmallestN[hop.Sighting]
+	Alone accum.SmallestN[*hop.Sighting]
 
 	server netip.Addr // noted last in Serving
 }
@@ -74,11 +74,12 @@ func (c Correlate) Samples(h *Hops, s *hop.Sighting) bool {
 }
 
 // keep adds a copy of s, if it is to be kept.
-func (c Correlate) keep(to accum.SmallestN[hop.Sighting], s *hop.Sighting, n int) accum.SmallestN[hop.Sighting] {
-	if n > 0 && len(to) >= n && !earlier(s, &to[len(to)-1]) {
+func (c Correlate) keep(to accum.SmallestN[*hop.Sighting], s *hop.Sighting, n int) accum.SmallestN[*hop.Sighting] {
+	if n > 0 && len(to) >= n && !earlier(s, to[len(to)-1]) {
 		return to
 	}
-	return to.Add(s.Clone(), n, order)
+	own := s.Clone()
+	return to.Add(&own, n, compare)
 }
 
 func (c Correlate) host(set *accum.BottomK[netip.Addr], a netip.Addr) {
@@ -106,8 +107,6 @@ func hashAddr(a netip.Addr) uint64 {
 
 func earlier(a, b *hop.Sighting) bool { return compare(a, b) < 0 }
 
-func order(a, b hop.Sighting) int { return compare(&a, &b) }
-
 // compare orders sightings by time; no two of one capture are equal.
 func compare(a, b *hop.Sighting) int {
 	return cmp.Or(cmp.Compare(a.Start.Time, b.Start.Time), cmp.Compare(a.Start.Frame, b.Start.Frame),
@@ -122,11 +121,11 @@ func (c Correlate) Merge(a, b *Hops) *Hops {
 		return a
 	}
 	a = accum.Made(a)
-	a.Seen.Merge(&b.Seen, c.Keys, func(x, y *accum.SmallestN[hop.Sighting]) { *x = x.Merge(*y, c.PerKey, order) })
+	a.Seen.Merge(&b.Seen, c.Keys, func(x, y *accum.SmallestN[*hop.Sighting]) { *x = x.Merge(*y, c.PerKey, compare) })
 	hosts := func(x, y *netip.Addr) { *x = lower(*x, *y) }
 	a.Serving.Merge(&b.Serving, c.Hosts, hosts)
 	a.Asked.Merge(&b.Asked, c.Hosts, hosts)
-	a.Alone = a.Alone.Merge(b.Alone, c.Alone, order)
+	a.Alone = a.Alone.Merge(b.Alone, c.Alone, compare)
 	return a
 }
 
@@ -175,7 +174,7 @@ func (c Correlate) Judge(p *rules.Pass, _ struct{}, h *Hops) {
 		}
 	}
 	for i := range h.Alone {
-		s := &h.Alone[i]
+		s := h.Alone[i]
 		a := s.Client.Addr()
 		if a.IsLoopback() || h.Serving.Get(hashAddr(a)) == nil {
 			continue // on one's own machine everybody serves
@@ -201,14 +200,14 @@ const (
 )
 
 // correlate pairs the sightings of one key, which are in order of time.
-func (c Correlate) correlate(s accum.SmallestN[hop.Sighting]) (pairs []pair) {
+func (c Correlate) correlate(s accum.SmallestN[*hop.Sighting]) (pairs []pair) {
 	full := len(s) >= c.PerKey
 	proofs := make([]proof, len(s)*len(s)) // [in][out]
 	for i := range s {
 		for j := i + 1; j < len(s); j++ {
-			if nests(&s[i], &s[j]) && targets(&s[i], &s[j]) {
-				p := ties(&s[i], &s[j])
-				if p == 0 && c.Verbatim && verbatim(&s[i], &s[j]) {
+			if nests(s[i], s[j]) && targets(s[i], s[j]) {
+				p := ties(s[i], s[j])
+				if p == 0 && c.Verbatim && verbatim(s[i], s[j]) {
 					p = sameWords
 				}
 				proofs[i*len(s)+j] = p
@@ -223,7 +222,7 @@ func (c Correlate) correlate(s accum.SmallestN[hop.Sighting]) (pairs []pair) {
 		if j < 0 || unique(func(i int) proof { return proofs[i*len(s)+j] }, len(s)) != i {
 			continue
 		}
-		pairs = append(pairs, pair{&s[i], &s[j], proofs[i*len(s)+j]})
+		pairs = append(pairs, pair{s[i], s[j], proofs[i*len(s)+j]})
 	}
 	return pairs
 }
