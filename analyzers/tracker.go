@@ -45,7 +45,6 @@ const (
 	gaveUp                         // no longer looked at to tell the roles
 	checked                        // the port was looked at
 	turned                         // a turn that is no handshake was met
-	sighted                        // a sighting was told
 )
 
 // sniffing tells the roles of a connection whose handshake was missed.
@@ -76,8 +75,8 @@ type Facts struct {
 	// that the other side was in the middle of a message.
 	Window func(c *Conn, w *timing.Closure, inside bool, tr *http1.Transaction)
 	// Sighting is called for each transaction whose request's head was seen
-	// and that Options.Sights takes, and for some of the others: at least a
-	// connection's first and those with the status 407.
+	// and that Options.Sights takes, and for some of the others: at least the
+	// first to a server's host and those with the status 407.
 	Sighting func(*Conn, *hop.Sighting)
 	// Closed is called once for each connection, twins too, last.
 	Closed func(*Conn, *lifecycle.Conn)
@@ -115,6 +114,10 @@ type Tracker struct {
 	times timing.Pool
 	tls   tlsinfo.Pool
 	hops  hop.Pool
+	told  [64]struct { // hosts that a sighting was told of, by their last bytes
+		host wire.Addr
+		yes  bool
+	}
 	end   int64 // of the capture, once known
 	cur   *Conn // of the callback under way
 	stall timing.Stall
@@ -494,18 +497,30 @@ func (k sink) Done(tr *http1.Transaction) {
 		return
 	}
 	if t.facts.Sighting != nil {
-		state := &t.cur.State
-		if s := state.hops.Done(&t.hops, tr, state.flags&sighted != 0 && !t.opts.Forgetful); s != nil {
-			state.flags |= sighted
-			dir, _ := state.Life.Client()
-			s.Client, s.Server = lifecycle.Ends(&t.cur.Key, dir)
-			s.Conn = t.cur.ID
-			t.facts.Sighting(t.cur, s)
-		}
+		t.sight(tr)
 	}
 	if t.facts.Transaction != nil {
 		t.facts.Transaction(t.cur, tr)
 	}
+}
+
+// sight passes on the sighting of a transaction that is over.
+func (t *Tracker) sight(tr *http1.Transaction) {
+	c := t.cur
+	dir, _ := c.State.Life.Client()
+	host := c.Key.Dst
+	if dir == 1 {
+		host = c.Key.Src
+	}
+	told := &t.told[int(host[len(host)-1])%len(t.told)]
+	s := c.State.hops.Done(&t.hops, tr, told.yes && told.host == host && !t.opts.Forgetful)
+	if s == nil {
+		return
+	}
+	told.host, told.yes = host, true
+	s.Client, s.Server = lifecycle.Ends(&c.Key, dir)
+	s.Conn = c.ID
+	t.facts.Sighting(c, s)
 }
 
 func (k sink) Anomaly(a *http1.Anomaly, tr *http1.Transaction) {

@@ -64,8 +64,8 @@ func (c *Collector) Head(p *Pool, h *http1.Head, t *http1.Transaction) {
 // than t. It is nil if the request's head was not seen, or its target was cut.
 //
 // A request that was not noted is only told bare, and where that says nothing
-// new, not at all: told says that one of its connection was told before, which
-// leaves the status 407.
+// new, not at all: told says that one to its server's host was told before,
+// which leaves the status 407.
 func (c *Collector) Done(p *Pool, t *http1.Transaction, told bool) *Sighting {
 	s := c.take(t.Index)
 	switch {

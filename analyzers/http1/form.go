@@ -18,9 +18,9 @@ type form struct {
 type formLine struct {
 	begin, mask uint64 // its first bytes, up to the value
 	b           []byte // the line with its CR LF, or only up to its value
-	name        int    // length of the name
-	value       int    // where the value begins
-	end         int    // and ends
+	name        uint16 // length of the name
+	value       uint16 // where the value begins
+	end         uint16 // and ends
 	bits        Bits   // all that the line says, with plain
 	id          FieldID
 	plain       bool
@@ -35,31 +35,33 @@ const (
 	formOther = 4 // so many, and only the name is compared for the next 250 lines
 )
 
-// is reports whether rest begins with a line of that name.
-func (l *formLine) is(rest []byte) bool {
-	return l.mask != 0 && len(rest) >= 8 && binary.LittleEndian.Uint64(rest)&l.mask == l.begin &&
-		(l.value <= 8 || l.value <= len(rest) && string(rest[:l.value]) == string(l.b[:l.value]))
-}
+// begins reports whether a line whose first bytes are w may have the name of l.
+func (l *formLine) begins(w uint64) bool { return w&l.mask == l.begin && l.mask != 0 }
 
 // known takes in field lines from pos on that came before, where the form has
-// them: at is the first place to look at. It returns where the first other line
-// begins, its place, and what is known of a line of that name, or nil.
+// them: in the place at, or in the one after it, as if a line were left out. It
+// returns where the first other line begins, its place, and what is known of a
+// line of that name, or nil.
 func (p *headParse) known(f *form, raw []byte, pos, at int) (int, int, *formLine) {
-	for ; at < formLines; at++ {
+	for ; at < formLines && len(raw)-pos >= 8; at++ {
 		rest := raw[pos:]
+		w := binary.LittleEndian.Uint64(rest)
 		l := &f.lines[at]
-		if !l.is(rest) {
-			if at+1 == formLines || !f.lines[at+1].is(rest) {
+		if !l.begins(w) {
+			if at+1 == formLines || !f.lines[at+1].begins(w) {
 				break
 			}
-			at++ // the program left one out
+			at++
 			l = &f.lines[at]
 		}
-		l.trust = formTrust
-		if l.other >= formOther || len(l.b) > len(rest) || string(rest[l.value:len(l.b)]) != string(l.b[l.value:]) {
+		if l.other >= formOther || len(l.b) > len(rest) || string(rest[:len(l.b)]) != string(l.b) {
+			if n := int(l.value); n > 8 && (n > len(rest) || string(rest[:n]) != string(l.b[:n])) {
+				break
+			}
+			l.trust = formTrust
 			return pos, at, l
 		}
-		l.other = 0
+		l.trust, l.other = formTrust, 0
 		if p.info.bits |= l.bits; !l.plain {
 			p.take(l.id, rest[l.value:l.end])
 		}
@@ -90,7 +92,7 @@ func (l *formLine) learn(b []byte, same bool, id FieldID, name, value, end int) 
 	if len(b) > formWidth {
 		b, end, other = b[:value], value, formOther
 	}
-	*l = formLine{b: append(l.b[:0], b...), id: id, name: name, value: value, end: end, trust: formTrust, other: other}
+	*l = formLine{b: append(l.b[:0], b...), id: id, name: uint16(name), value: uint16(value), end: uint16(end), trust: formTrust, other: other}
 	l.mask = ^uint64(0) >> (64 - 8*min(value, 8))
 	l.begin = binary.LittleEndian.Uint64(b) & l.mask
 	said := noInfo

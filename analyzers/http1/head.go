@@ -184,7 +184,7 @@ func (p *headParse) parse(side Side, raw []byte, whole bool) (n int, ok bool) {
 		pos, at, like = p.known(form, raw, pos, at)
 		from := pos
 		if like != nil {
-			from += like.value
+			from += int(like.value)
 		} else if len(raw)-pos >= 2 && raw[pos] == '\r' && raw[pos+1] == '\n' {
 			p.ends++
 			pos += 2
@@ -231,7 +231,7 @@ func (p *headParse) parse(side Side, raw []byte, whole bool) (n int, ok bool) {
 		var id FieldID
 		sound := true
 		if like != nil {
-			colon, id = like.name, like.id
+			colon, id = int(like.name), like.id
 		} else if colon, id = nameIn(raw[pos:], end-pos); colon <= 0 {
 			p.fault(BadFieldName, pos, end-pos)
 			pos = next

@@ -137,10 +137,12 @@ func (s *State) Answered(t *http1.Transaction) {
 			span = slow
 		}
 	}
-	s.last = Exchange{Index: t.Index, ReqBits: t.Req.Bits, RespBits: t.Resp.Bits, ReqStart: t.Req.First, ReqEnd: t.Req.Last,
-		RespStart: t.Resp.First, RespEnd: t.Resp.Last, KeepAliveTimeout: t.Resp.KeepAliveTimeout, KeepAliveMax: t.Resp.KeepAliveMax,
-		Status: t.Resp.Status, ReqVersion: t.Req.Version, Version: t.Resp.Version, Framing: t.Resp.Framing, Method: t.Method,
-		Slowest: span}
+	x := &s.last // each field by itself: a literal of that size is made aside and copied
+	x.Index, x.Method, x.Slowest = t.Index, t.Method, span
+	x.ReqBits, x.ReqStart, x.ReqEnd, x.ReqVersion = t.Req.Bits, t.Req.First, t.Req.Last, t.Req.Version
+	x.RespBits, x.RespStart, x.RespEnd, x.Version = t.Resp.Bits, t.Resp.First, t.Resp.Last, t.Resp.Version
+	x.KeepAliveTimeout, x.KeepAliveMax = t.Resp.KeepAliveTimeout, t.Resp.KeepAliveMax
+	x.Status, x.Framing = t.Resp.Status, t.Resp.Framing
 }
 
 // Unsolicited takes in a response that no request was outstanding for, on the
@@ -246,7 +248,7 @@ func (s *State) Segment(p *Pool, id uint64, streams *[2]reassembly.Stream, d wir
 	}
 	if seg.Flags&wire.SYN != 0 {
 		if s.syn[d].frame == 0 {
-			s.syn[d] = s.mark(id, seg)
+			s.syn[d].set(id, seg)
 		}
 		if s.syns[d] < 255 {
 			s.syns[d]++
@@ -260,7 +262,7 @@ func (s *State) Segment(p *Pool, id uint64, streams *[2]reassembly.Stream, d wir
 		}
 	} else if s.established.frame == 0 && s.syn[0].frame != 0 && s.syn[1].frame != 0 && d == s.clientDir &&
 		seg.Flags&(wire.RST|wire.ACK) == wire.ACK {
-		s.established = s.mark(id, seg)
+		s.established.set(id, seg)
 	}
 	if k&reassembly.Retransmission != 0 {
 		s.retrans[d]++
@@ -276,7 +278,7 @@ func (s *State) Segment(p *Pool, id uint64, streams *[2]reassembly.Stream, d wir
 		c := p.closings.at(s.closing)
 		o := d.Flip()
 		if c.fin[o].frame != 0 && c.finAcked[o].frame == 0 && seg.Flags&wire.RST == 0 && c.fin[o].seq.Less(seg.Ack) {
-			c.finAcked[o] = s.mark(id, seg)
+			c.finAcked[o].set(id, seg)
 		}
 	}
 	if k&(reassembly.NewFIN|reassembly.ValidRST) == 0 {
@@ -286,14 +288,16 @@ func (s *State) Segment(p *Pool, id uint64, streams *[2]reassembly.Stream, d wir
 		s.closing = p.closings.get()
 	}
 	c := p.closings.at(s.closing)
-	m := s.mark(id, seg)
+	fin := seg.Seq
 	if k&reassembly.NewFIN != 0 {
-		m.seq = seg.Seq.Add(seg.Len)
-		c.fin[d] = m
+		fin = seg.Seq.Add(seg.Len)
+		c.fin[d].set(id, seg)
+		c.fin[d].seq = fin
 	}
 	if k&reassembly.ValidRST != 0 {
 		if c.rst[d].frame == 0 {
-			c.rst[d] = m
+			c.rst[d].set(id, seg)
+			c.rst[d].seq = fin
 		}
 		c.rsts[d]++
 	}
