@@ -26,8 +26,8 @@ type Correlate struct {
 // Hops is what is known of a capture's requests.
 type Hops struct {
 	Seen    accum.BottomK[accum.SmallestN[*hop.Sighting]] // by Sighting.Key
-	Serving accum.BottomK[netip.Addr]                    // hosts that are sent requests
-	Asked   accum.BottomK[netip.Addr]                    // hosts that answered 407
+	Serving accum.BottomK[netip.Addr]                     // hosts that are sent requests
+	Asked   accum.BottomK[netip.Addr]                     // hosts that answered 407
 	// Alone holds origin-form requests with proxy fields whose senders do not
 	// show in the request that they are proxies.
 	Alone accum.SmallestN[*hop.Sighting]

@@ -2,6 +2,8 @@ package hopbyhop_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"hash/fnv"
 	"net/netip"
 	"testing"
 
@@ -71,9 +73,8 @@ func sightings() *rapid.Generator[*hop.Sighting] {
 			Client: host(t, "client"), Server: host(t, "server"),
 			Status: rapid.SampledFrom([]uint16{0, 200, 407}).Draw(t, "status"),
 		}
-		s.Start.Frame = rapid.Uint64Range(1, 1<<40).Draw(t, "frame")
 		s.Start.Time = rapid.Int64Range(0, 5).Draw(t, "time")
-		s.Conn = s.Start.Frame
+		other := rapid.Uint64().Draw(t, "other")
 		if rapid.Bool().Draw(t, "proxy") {
 			s.ReqBits |= http1.HasProxyConnection
 		}
@@ -82,6 +83,11 @@ func sightings() *rapid.Generator[*hop.Sighting] {
 			s.RespBits |= http1.ConnKeepAlive
 		}
 		s.HeadHash = rapid.Uint64Range(0, 2).Draw(t, "head")
+		// Two that differ began in different frames.
+		h := fnv.New64a()
+		fmt.Fprint(h, *s, other)
+		s.Start.Frame = h.Sum64()>>24 + 1
+		s.Conn = s.Start.Frame
 		return s
 	})
 }
