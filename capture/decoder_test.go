@@ -200,6 +200,10 @@ var decodeTests = []struct {
 	{"PPI in PPI without end", LinkPPI, strings.Repeat("00 00 0800 c0000000", 12), 0, TunnelTooDeep, Segment{}},
 	{"PKTAP", LinkPKTAP, "10000000 01000000 65000000 00000000" + ip4 + tcp, 0, None, get4()},
 	{"PFLOG", LinkPFLog, "3d 02 00 00 656d3000000000000000000000000000" + strings.Repeat("00", 44) + ip4 + tcp, 0, None, get4()},
+	{"PFLOG, no IP", LinkPFLog, "3d 12 00 00 656d3000000000000000000000000000" + strings.Repeat("00", 44) + "1234", 0, NotIP, Segment{}},
+	{"Prism", LinkPrism, "44000000 90000000" + strings.Repeat("00", 136) + "0801 0000 020000000001 020000000002 020000000003 1000  aaaa03 000000 0800" + ip4 + tcp + "deadbeef", 0, None, get4()},
+	{"Prism, another message", LinkPrism, "45000000 90000000" + strings.Repeat("00", 136), 0, NotIP, Segment{}},
+	{"FDDI, no LLC", LinkFDDI, "40 020000000001 020000000002 aaaa03 000000 0800" + ip4 + tcp, 0, NotIP, Segment{}},
 	{"FDDI", LinkFDDI, "50 020000000001 020000000002 aaaa03 000000 0800" + ip4 + tcp, 0, None, get4()},
 }
 
@@ -264,10 +268,6 @@ func TestDecodeCut(t *testing.T) {
 func TestDecodeAllocates(t *testing.T) {
 	d := NewDecoder(DecoderOptions{})
 	for _, tt := range decodeTests {
-		switch tt.link {
-		case LinkPFLog, LinkFDDI:
-			continue // by gopacket
-		}
 		b := unhex(tt.bytes)
 		p := Packet{Data: b, OrigLen: max(tt.orig, len(b)), Link: tt.link}
 		var s Segment
