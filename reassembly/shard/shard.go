@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/connlint/connlint/capture"
@@ -50,26 +51,44 @@ type Totals struct {
 // Sizes of batches: large enough that handing one over costs little against
 // its segments, small enough that a few fit into a cache.
 const (
-	batchSegments = 256
+	batchSegments = 256 // for each worker
+	batchMost     = 2048
 	batchesAhead  = 4
 	progressEvery = 1 << 12
 	tickEvery     = 1 << 14
 )
 
-// batch is a run of segments for one worker, with holds on the blocks their
-// bytes are in.
+// batch is a run of segments for all workers, with holds on the blocks their
+// bytes are in. Packets are decoded into it, and nothing is copied from there:
+// each worker has a list of which are its own.
 type batch struct {
 	segs   []capture.Segment
+	n      int        // segments in use
+	lists  [][]uint16 // by worker, indices of segs
 	blocks []*capture.Block
-	tick   *Tick // that comes after the segments, nil for none
+	tick   *Tick        // that comes after the segments, nil for none
+	left   atomic.Int32 // workers that are not done with it
 }
 
-func (b *batch) add(s *capture.Segment, block *capture.Block) {
+func newBatch(workers int) *batch {
+	b := &batch{segs: make([]capture.Segment, min(workers*batchSegments, batchMost)), lists: make([][]uint16, workers)}
+	for i := range b.lists {
+		b.lists[i] = make([]uint16, 0, len(b.segs))
+	}
+	return b
+}
+
+// deal puts the segment behind those in use on its worker's list.
+func (b *batch) deal(block *capture.Block) {
 	if block != nil && (len(b.blocks) == 0 || b.blocks[len(b.blocks)-1] != block) {
 		block.Retain()
 		b.blocks = append(b.blocks, block)
 	}
-	b.segs = append(b.segs, *s)
+	// Not by the segment's hash, which differs from run to run: what a cap drops
+	// depends on who shares a worker. Scaled without a division.
+	w := uint64(b.segs[b.n].Flow.Spread()) * uint64(len(b.lists)) >> 32
+	b.lists[w] = append(b.lists[w], uint16(b.n))
+	b.n++
 }
 
 // release lets go of the blocks and empties the batch.
@@ -78,25 +97,43 @@ func (b *batch) release() {
 		bl.Release()
 		b.blocks[i] = nil
 	}
-	b.segs, b.blocks, b.tick = b.segs[:0], b.blocks[:0], nil
+	for i := range b.lists {
+		b.lists[i] = b.lists[i][:0]
+	}
+	b.n, b.blocks, b.tick = 0, b.blocks[:0], nil
 }
 
 // Run reads src to its end. Each segment goes to the worker that its
-// connection hashes to; with one worker it is called in place, else each has
-// a goroutine. A segment's slices are borrowed: valid until the worker
+// connection hashes to; with one worker it is called in Run's goroutine, else
+// each has one. A segment's slices are borrowed: valid until the worker
 // returns. Run returns when all workers are done, with the source's error, nil
 // at its end.
 func Run(src capture.Source, workers []func(*capture.Segment), opts Options) (Totals, error) {
-	r := reader{src: src, opts: opts, dec: capture.NewDecoder(opts.Decoder)}
+	r := reader{src: src, opts: opts, dec: capture.NewDecoder(opts.Decoder), batch: newBatch(len(workers))}
 	if len(workers) == 1 {
-		work := workers[0]
-		err := r.run(func(s *capture.Segment, _ *capture.Block) { work(s) }, func(t *Tick) { opts.Tick(0, t) })
+		r.hand = func(b *batch) *batch {
+			b.work(0, workers[0], opts.Tick)
+			b.release()
+			return b
+		}
+		err := r.run()
 		return r.totals, err
 	}
 	d := newDealer(workers, opts.Tick)
-	err := r.run(d.deal, d.tick)
+	r.hand = d.hand
+	err := r.run()
 	d.finish()
 	return r.totals, err
+}
+
+// work does what a batch holds for worker i.
+func (b *batch) work(i int, work func(*capture.Segment), tick func(int, *Tick)) {
+	for _, n := range b.lists[i] {
+		work(&b.segs[n])
+	}
+	if b.tick != nil {
+		tick(i, b.tick)
+	}
 }
 
 // reader turns packets into segments.
@@ -109,11 +146,12 @@ type reader struct {
 	totals Totals
 	came   int64 // see Segment.Came
 	before int64 // time of the packet before
+	batch  *batch
+	hand   func(*batch) *batch // hands a batch over to the workers and returns an empty one
 }
 
-func (r *reader) run(deal func(*capture.Segment, *capture.Block), tick func(*Tick)) error {
+func (r *reader) run() error {
 	var p capture.Packet
-	var s capture.Segment
 	t := &r.totals
 	var err error
 	for {
@@ -122,7 +160,7 @@ func (r *reader) run(deal func(*capture.Segment, *capture.Block), tick func(*Tic
 				break
 			}
 			if r.opts.Tick != nil {
-				tick(r.now(true))
+				r.flush(r.now(true))
 			}
 			continue
 		}
@@ -143,20 +181,25 @@ func (r *reader) run(deal func(*capture.Segment, *capture.Block), tick func(*Tic
 			r.opts.Progress(r.src.Info())
 		}
 		if r.opts.Tick != nil && t.Packets%tickEvery == 0 {
-			tick(r.now(false)) // before this packet's segment: it belongs behind
+			r.flush(r.now(false)) // before this packet's segment: it belongs behind
 		}
-		if !r.dec.Decode(&p, &s) {
+		b := r.batch
+		s := &b.segs[b.n]
+		if !r.dec.Decode(&p, s) {
 			continue
 		}
-		if r.copies.Seen(&s) {
+		if r.copies.Seen(s) {
 			r.dec.Skipped[capture.Copy]++
 			continue
 		}
 		s.Now, s.Came = t.Last, r.came
-		s.Twin = r.twins.Observe(&s)
+		s.Twin = r.twins.Observe(s)
 		t.Segments++
-		deal(&s, p.Block)
+		if b.deal(p.Block); b.n == len(b.segs) {
+			r.flush(nil)
+		}
 	}
+	r.flush(nil)
 	r.dec.Finish()
 	t.Skipped = r.dec.Skipped
 	if r.opts.Progress != nil {
@@ -166,6 +209,12 @@ func (r *reader) run(deal func(*capture.Segment, *capture.Block), tick func(*Tic
 		return nil
 	}
 	return err
+}
+
+// flush hands over all that is there, followed by t unless that is nil.
+func (r *reader) flush(t *Tick) {
+	r.batch.tick = t
+	r.batch = r.hand(r.batch)
 }
 
 // now returns the tick at hand.
@@ -192,7 +241,6 @@ func (r *reader) back(p *capture.Packet) {
 
 // dealer hands batches to workers' goroutines.
 type dealer struct {
-	next []*batch      // being filled, by worker
 	full []chan *batch // to each worker
 	free chan *batch
 	done sync.WaitGroup
@@ -200,54 +248,36 @@ type dealer struct {
 
 func newDealer(workers []func(*capture.Segment), tick func(int, *Tick)) *dealer {
 	n := len(workers)
-	d := &dealer{next: make([]*batch, n), full: make([]chan *batch, n), free: make(chan *batch, n*(batchesAhead+2))}
+	d := &dealer{full: make([]chan *batch, n), free: make(chan *batch, batchesAhead+1)}
 	for range cap(d.free) {
-		d.free <- &batch{segs: make([]capture.Segment, 0, batchSegments)}
+		d.free <- newBatch(n)
 	}
 	for i, work := range workers {
-		d.next[i] = <-d.free
-		d.full[i] = make(chan *batch, batchesAhead)
+		d.full[i] = make(chan *batch, batchesAhead+2)
 		d.done.Go(func() {
 			for b := range d.full[i] {
-				for j := range b.segs {
-					work(&b.segs[j])
+				b.work(i, work, tick)
+				if b.left.Add(-1) == 0 {
+					b.release()
+					d.free <- b
 				}
-				if b.tick != nil {
-					tick(i, b.tick)
-				}
-				b.release()
-				d.free <- b
 			}
 		})
 	}
 	return d
 }
 
-func (d *dealer) deal(s *capture.Segment, block *capture.Block) {
-	// Not by the segment's hash, which differs from run to run: what a cap drops
-	// depends on who shares a worker. Scaled without a division.
-	i := int(uint64(s.Flow.Spread()) * uint64(len(d.next)) >> 32)
-	b := d.next[i]
-	b.add(s, block)
-	if len(b.segs) == batchSegments {
-		d.full[i] <- b
-		d.next[i] = <-d.free
+func (d *dealer) hand(b *batch) *batch {
+	b.left.Store(int32(len(d.full)))
+	for _, full := range d.full {
+		full <- b
 	}
-}
-
-// tick hands over all that is there, followed by t.
-func (d *dealer) tick(t *Tick) {
-	for i, b := range d.next {
-		b.tick = t
-		d.full[i] <- b
-		d.next[i] = <-d.free
-	}
+	return <-d.free
 }
 
 func (d *dealer) finish() {
-	for i, b := range d.next {
-		d.full[i] <- b
-		close(d.full[i])
+	for _, full := range d.full {
+		close(full)
 	}
 	d.done.Wait()
 }
