@@ -25,6 +25,7 @@ package capture
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 )
 
@@ -112,25 +113,34 @@ func (b *Block) Release() {
 // BlockPool recycles blocks of one size. Any goroutine may release its blocks;
 // one takes them.
 type BlockPool struct {
-	size int
-	free chan *Block
+	size, keep int
+	mu         sync.Mutex
+	free       []*Block // the one released last is taken first: it is still in a cache
 }
 
 // NewBlockPool returns a pool of blocks of size bytes that keeps at most keep
 // free ones.
 func NewBlockPool(size, keep int) *BlockPool {
-	return &BlockPool{size: size, free: make(chan *Block, keep)}
+	return &BlockPool{size: size, keep: keep}
 }
 
 // Get returns a block, held once. Its contents are undefined.
 func (p *BlockPool) Get() *Block {
-	var b *Block
-	select {
-	case b = <-p.free:
-	default:
+	b := p.take()
+	if b == nil {
 		b = &Block{Buf: make([]byte, p.size), pool: p}
 	}
 	b.refs.Store(1)
+	return b
+}
+
+func (p *BlockPool) take() (b *Block) {
+	p.mu.Lock()
+	if last := len(p.free) - 1; last >= 0 {
+		b = p.free[last]
+		p.free = p.free[:last]
+	}
+	p.mu.Unlock()
 	return b
 }
 
@@ -138,8 +148,9 @@ func (p *BlockPool) put(b *Block) {
 	if len(b.Buf) != p.size {
 		return // outgrown by an odd packet: let it go
 	}
-	select {
-	case p.free <- b:
-	default:
+	p.mu.Lock()
+	if len(p.free) < p.keep {
+		p.free = append(p.free, b)
 	}
+	p.mu.Unlock()
 }

@@ -184,7 +184,7 @@ func ownPool(size int64) *capture.BlockPool {
 	if size >= 0 && size < blockSize {
 		return capture.NewBlockPool(int(size)+headSize, 2)
 	}
-	return capture.NewBlockPool(blockSize, 8)
+	return capture.NewBlockPool(blockSize, 64)
 }
 
 // prefix puts the bytes already read back before the rest.
