@@ -17,17 +17,28 @@ import (
 	"github.com/connlint/connlint/rules/runner"
 )
 
-// stops is a source that calls at after a number of packets.
+// stops is a source that is idle after a number of packets, 0 for all of them,
+// so that these are worked on, and then calls at.
 type stops struct {
 	capture.Source
-	after uint64
-	at    func()
+	after, lent uint64
+	at          func()
+	idle        bool
 }
 
 func (s *stops) Next(p *capture.Packet) error {
-	err := s.Source.Next(p)
-	if err == nil && p.Frame == s.after+1 || err == io.EOF && s.after == 0 {
+	if s.after > 0 && s.lent == s.after && !s.idle {
+		s.idle = true
+		return capture.ErrIdle
+	}
+	if s.idle && s.at != nil {
 		s.at()
+		s.at = nil
+	}
+	err := s.Source.Next(p)
+	if s.lent++; err == io.EOF && s.after == 0 && !s.idle {
+		s.idle = true
+		return capture.ErrIdle
 	}
 	return err
 }
@@ -38,7 +49,7 @@ func watched(t *testing.T, text string, m *runner.Monitor, workers int, after ui
 	if err != nil {
 		t.Fatal(err)
 	}
-	return runner.Run(&stops{s.Source(0), after, at}, runner.Options{Rules: catalog.All(), Precedence: catalog.Precedence(),
+	return runner.Run(&stops{Source: s.Source(0), after: after, at: at}, runner.Options{Rules: catalog.All(), Precedence: catalog.Precedence(),
 		Config: rules.Defaults(), Workers: workers, Monitor: m})
 }
 
@@ -325,7 +336,7 @@ func TestMonitorStream(t *testing.T) {
 		}
 	}
 	middle := false
-	src := &stops{s.Source(0), 15000, func() { middle = true; compare() }}
+	src := &stops{Source: s.Source(0), after: 15000, at: func() { middle = true; compare() }}
 	runner.Run(src, runner.Options{Rules: catalog.All(), Precedence: catalog.Precedence(), Config: rules.Defaults(), Workers: 1, Monitor: m,
 		Stream: &runner.Stream{Window: 100e6, Finding: func(f *runner.Finding) {
 			mu.Lock()
