@@ -189,13 +189,24 @@ func TestBottomKBound(t *testing.T) {
 		k := rapid.IntRange(1, 600).Draw(t, "k")
 		step := rapid.SampledFrom([]uint64{1, 9, 4096, 0x9e3779b97f4a7c15}).Draw(t, "step")
 		keys := rapid.SliceOfN(rapid.Uint64Range(0, 2000), 0, 2000).Draw(t, "keys")
-		var b accum.BottomK[uint64]
+		if by := rapid.SampledFrom([]uint64{0, 1, 20, 200}).Draw(t, "disorder"); by > 0 {
+			slices.SortFunc(keys, func(a, b uint64) int { return cmp.Compare(a/by, b/by) })
+		}
+		var b, other accum.BottomK[uint64]
 		times := map[uint64]uint64{}
-		for _, v := range keys {
-			if n := b.At(v*step, k); n != nil {
+		apart := rapid.IntRange(0, 2).Draw(t, "apart")
+		for i, v := range keys {
+			to := &b
+			if i%3 < apart {
+				to = &other
+			}
+			if n := to.At(v*step, k); n != nil {
 				*n++
 			}
 			times[v*step]++
+		}
+		if apart > 0 {
+			b.Merge(&other, k, func(x, y *uint64) { *x += *y })
 		}
 		want := slices.Sorted(maps.Keys(times))
 		want = want[:min(k, len(want))]

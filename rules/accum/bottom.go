@@ -11,10 +11,12 @@ import (
 // key once left out never comes back, since the bound only falls. Use one k for
 // all calls, below a half million.
 type BottomK[V any] struct {
-	// entries are in no order, and up to slack(k) more than k: to put each in
-	// its place, and the one beyond away, would move thousands each time.
+	// entries are in order until a key comes far out of it; then in none, and
+	// up to slack(k) more than k: to put each in its place, and the one beyond
+	// away, would move thousands each time.
 	entries chunked[Entry[V]]
-	index   []uint32 // a hash table of [place]s, 0 for none; nil for few entries
+	mixed   bool     // they are in no order
+	index   []uint32 // a hash table of [place]s, 0 for none; nil unless mixed
 	k       int
 	bound   uint64 // hash of the largest key held; valid with bounded
 	bounded bool   // keys with larger hashes were left out
@@ -26,27 +28,76 @@ type Entry[V any] struct {
 	Value V
 }
 
-// fewEntries are found by looking at each.
-const fewEntries = 8
-
 // At returns the value of the key with that hash, made if need be, or nil if k
 // smaller ones are held. The pointer is valid until the next call.
 func (b *BottomK[V]) At(hash uint64, k int) *V {
-	if !b.Takes(hash) {
+	if !b.Takes(hash) || k <= 0 {
 		return nil
 	}
-	if v := b.Get(hash); v != nil {
+	b.k = k
+	if !b.mixed {
+		i, found := b.search(hash)
+		switch {
+		case found:
+			return &b.entries.at(i).Value
+		case b.entries.n-i <= near:
+			return b.insert(i, hash)
+		}
+		b.mixed = true
+		b.reindex()
+	} else if v := b.Get(hash); v != nil {
 		return v
 	}
-	b.k = k
-	if b.entries.n+1 >= k+slack(k) {
-		// The key itself may be among those that are too much.
-		b.entries.push(Entry[V]{Hash: hash})
-		b.trim()
+	e := b.entries.push(Entry[V]{Hash: hash})
+	if b.entries.n >= k+slack(k) {
+		b.trim() // the key itself may be among those that are too much
 		return b.Get(hash)
 	}
-	e := b.entries.push(Entry[V]{Hash: hash})
 	b.enter(b.entries.n)
+	return &e.Value
+}
+
+// search returns where among entries in order a hash is, or would be.
+func (b *BottomK[V]) search(hash uint64) (i int, found bool) {
+	const few = 8 // connections that are under way stand near the end
+	for i = b.entries.n; i > 0 && i > b.entries.n-few; i-- {
+		switch h := b.entries.at(i - 1).Hash; {
+		case h == hash:
+			return i - 1, true
+		case h < hash:
+			return i, false
+		}
+	}
+	lo, hi := 0, i
+	for lo < hi {
+		if m := (lo + hi) / 2; b.entries.at(m).Hash < hash {
+			lo = m + 1
+		} else {
+			hi = m
+		}
+	}
+	return lo, lo < b.entries.n && b.entries.at(lo).Hash == hash
+}
+
+// insert puts a key in its place among entries in order, and returns its value,
+// nil if it is one too much.
+func (b *BottomK[V]) insert(i int, hash uint64) *V {
+	full := b.entries.n >= b.k
+	switch {
+	case !full:
+		b.entries.push(Entry[V]{})
+	case i >= b.k:
+		b.bounded, b.bound = true, b.entries.at(b.k-1).Hash
+		return nil
+	}
+	for n := b.entries.n - 1; n > i; n-- {
+		*b.entries.at(n) = *b.entries.at(n - 1)
+	}
+	e := b.entries.at(i)
+	*e = Entry[V]{Hash: hash}
+	if full { // the last one had to go
+		b.bounded, b.bound = true, b.entries.at(b.entries.n-1).Hash
+	}
 	return &e.Value
 }
 
@@ -57,11 +108,9 @@ func (b *BottomK[V]) Takes(hash uint64) bool { return !b.bounded || hash <= b.bo
 
 // Get returns the value of the key with that hash, nil if it is not held.
 func (b *BottomK[V]) Get(hash uint64) *V {
-	if b.index == nil {
-		for i := range b.entries.n {
-			if e := b.entries.at(i); e.Hash == hash {
-				return &e.Value
-			}
+	if !b.mixed {
+		if i, found := b.search(hash); found {
+			return &b.entries.at(i).Value
 		}
 		return nil
 	}
@@ -94,10 +143,7 @@ func slot(h uint64) uint64 { return h + 7*(h>>12) + 13*(h>>24) }
 
 // enter puts the n-th entry, the last one, into the index.
 func (b *BottomK[V]) enter(n int) {
-	switch {
-	case n <= fewEntries:
-		return
-	case len(b.index) < 2*n:
+	if len(b.index) < 2*n {
 		b.reindex()
 		return
 	}
@@ -114,19 +160,19 @@ func (b *BottomK[V]) put(n int, hash uint64) {
 	b.index[at] = tag(hash) | uint32(n)
 }
 
-// reindex makes the index anew, with room for as many entries again.
+// reindex makes the index of mixed entries anew, with room for as many again.
 func (b *BottomK[V]) reindex() {
-	size := 4 * fewEntries
+	if !b.mixed {
+		b.index = nil
+		return
+	}
+	size := 32
 	for size < 3*b.entries.n {
 		size *= 2
 	}
-	switch {
-	case b.entries.n <= fewEntries:
-		b.index = nil
-		return
-	case size == len(b.index):
+	if size == len(b.index) {
 		clear(b.index)
-	default:
+	} else {
 		b.index = make([]uint32, size)
 	}
 	n := 0
@@ -144,7 +190,9 @@ func (b *BottomK[V]) trim() {
 		return
 	}
 	b.bounded, b.bound = true, 0
-	if b.k > 0 {
+	if b.k > 0 && !b.mixed {
+		b.bound = b.entries.at(b.k - 1).Hash
+	} else if b.k > 0 {
 		hashes := make([]uint64, 0, b.entries.n)
 		b.entries.parts(func(s []Entry[V]) {
 			for i := range s {
@@ -228,9 +276,9 @@ func (b *BottomK[V]) Each(f func(hash uint64, v *V)) {
 func (b *BottomK[V]) All() []Entry[V] {
 	b.trim()
 	all := b.entries.flat()
-	if !slices.IsSortedFunc(all, byHash[V]) {
+	if b.mixed {
 		slices.SortFunc(all, byHash[V])
-		b.reindex()
+		b.mixed, b.index = false, nil
 	}
 	return all
 }
@@ -247,6 +295,10 @@ func (b *BottomK[V]) Merge(o *BottomK[V], k int, merge func(a, b *V)) {
 		b.bounded, b.bound, b.k = true, o.bound, k
 		b.keep(b.Takes)
 	}
+	if !b.mixed && !o.mixed {
+		b.join(o, k, merge)
+		return
+	}
 	o.entries.parts(func(s []Entry[V]) {
 		for i := range s {
 			if v := b.At(s[i].Hash, k); v != nil {
@@ -254,6 +306,35 @@ func (b *BottomK[V]) Merge(o *BottomK[V], k int, merge func(a, b *V)) {
 			}
 		}
 	})
+}
+
+// join is Merge of two in order.
+func (b *BottomK[V]) join(o *BottomK[V], k int, merge func(a, b *V)) {
+	var both chunked[Entry[V]]
+	i, j := 0, 0
+	for i < b.entries.n || j < o.entries.n {
+		var next Entry[V]
+		own := j == o.entries.n || i < b.entries.n && b.entries.at(i).Hash <= o.entries.at(j).Hash
+		if own {
+			next = *b.entries.at(i)
+			i++
+		} else {
+			next.Hash = o.entries.at(j).Hash
+		}
+		if !b.Takes(next.Hash) {
+			break
+		}
+		if both.n == k {
+			b.bounded, b.bound = true, both.at(k-1).Hash
+			break
+		}
+		e := both.push(next)
+		if j < o.entries.n && o.entries.at(j).Hash == e.Hash {
+			merge(&e.Value, &o.entries.at(j).Value)
+			j++
+		}
+	}
+	b.entries, b.k = both, k
 }
 
 // bottomK is a BottomK as JSON.
@@ -264,7 +345,7 @@ type bottomK[V any] struct {
 
 // MarshalJSON writes the keys in order, so that alike sets read alike.
 func (b BottomK[V]) MarshalJSON() ([]byte, error) {
-	own := BottomK[V]{k: b.k, bounded: b.bounded, bound: b.bound}
+	own := BottomK[V]{k: b.k, bounded: b.bounded, bound: b.bound, mixed: b.mixed}
 	b.entries.parts(func(s []Entry[V]) { own.entries.list = append(own.entries.list, s...) })
 	own.entries.n = len(own.entries.list)
 	full := own.Full()
@@ -278,7 +359,8 @@ func (b *BottomK[V]) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	n := len(read.Entries)
-	*b = BottomK[V]{entries: chunked[Entry[V]]{list: read.Entries, n: n}, k: n, bounded: read.Full}
+	*b = BottomK[V]{entries: chunked[Entry[V]]{list: read.Entries, n: n}, k: n, bounded: read.Full,
+		mixed: !slices.IsSortedFunc(read.Entries, byHash[V])}
 	if n > 0 {
 		b.bound = read.Entries[n-1].Hash
 	}
