@@ -19,14 +19,8 @@ type Conn = reassembly.Conn[State]
 // State is what the analyzers remember of one connection. It lives inline in
 // the connection.
 type State struct {
-	HTTP  http1.Session
-	tls   tlsinfo.State
-	Life  lifecycle.State
-	stall timing.State
-	turns timing.Turns
-	shut  timing.Windows
-	hops  hop.Collector
-	sniff *sniffing // while the roles are unknown
+	HTTP http1.Session
+	tls  tlsinfo.State
 
 	// Tag and Pair belong to who takes the facts. Pair is forgotten when the
 	// connection is packed.
@@ -36,6 +30,16 @@ type State struct {
 	// address translator: it is followed, but gives no facts.
 	Twin  bool
 	flags stateFlags
+
+	// What each segment is looked up in stands together: with many connections
+	// the time goes into fetching it.
+	turns timing.Turns
+	shut  timing.Windows
+	stall timing.State
+	Life  lifecycle.State
+
+	hops  hop.Collector
+	sniff *sniffing // while the roles are unknown
 }
 
 type stateFlags uint8

@@ -13,28 +13,27 @@ import (
 // small, as a capture may hold a million; what only the end of a connection
 // needs is in a closing, taken from a pool.
 type State struct {
-	established         mark
-	syn                 [2]mark
-	firstData, lastData [2]mark
-	bytes               [2]int64
+	// First what each segment changes or asks for.
 	segments, retrans   [2]uint32
 	lastFrame           uint64
-	last                Exchange
-	lastTime            int64 // capture time of the latest segment
-	longest             int64 // longest silence, nanoseconds
-
-	closing uint32 // index in the pool, 0 for none
-	idle    uint32 // index of an afterIdle in the pool, 0 for none
-	resend  uint32 // index of a resend in the pool, 0 for none
-
+	lastTime            int64  // capture time of the latest segment
+	longest             int64  // longest silence, nanoseconds
+	closing             uint32 // index in the pool, 0 for none
+	idle                uint32 // index of an afterIdle in the pool, 0 for none
+	resend              uint32 // index of a resend in the pool, 0 for none
 	Requests, Responses uint32 // heads met
 	answered            uint32
+	Missing             Evidence // beyond what the connection itself shows
+	clientDir           wire.Dir
+	clientBy            roleBy
+	syns                [2]uint8
+	stray               bool // the pool has an Unsolicited of it
+	established         mark
 
-	Missing   Evidence // beyond what the connection itself shows
-	clientDir wire.Dir
-	clientBy  roleBy
-	syns      [2]uint8
-	stray     bool // the pool has an Unsolicited of it
+	lastData, firstData [2]mark
+	bytes               [2]int64
+	syn                 [2]mark
+	last                Exchange
 }
 
 // roleBy says how it is known who the client is.
