@@ -296,3 +296,36 @@ func BenchmarkTimelineAdd(b *testing.B) {
 		t = t.Add(at, 1)
 	}
 }
+
+// TestNearlyInOrder adds values that come nearly in order, over the edges of
+// chunks.
+func TestNearlyInOrder(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, by := range []int{2, 60, 500, 3000} {
+		var l accum.Lowest[number]
+		var b accum.BottomK[int]
+		const n, k = 4000, 3000
+		var want []number
+		for i := range n {
+			v := i + rng.IntN(by)
+			want = append(want, number(v))
+			l.Add(number(v), k)
+			if c := b.At(uint64(v), k); c != nil {
+				*c++
+			}
+		}
+		slices.Sort(want)
+		if !slices.Equal(l.Values(), want[:k]) {
+			t.Errorf("values up to %d apart are not the least", by)
+		}
+		times := map[number]int{}
+		for _, v := range want {
+			times[v]++
+		}
+		for _, e := range b.All() {
+			if e.Value != times[number(e.Hash)] {
+				t.Errorf("values up to %d apart: %d is there %d times, want %d", by, e.Hash, e.Value, times[number(e.Hash)])
+			}
+		}
+	}
+}

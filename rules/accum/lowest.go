@@ -110,7 +110,7 @@ func (l *Lowest[T]) Values() []T {
 
 // Merge takes in the values of o, which it does not keep.
 func (l *Lowest[T]) Merge(o Lowest[T], n int) {
-	runs := l.n > 0 && l.sorted == l.n && o.sorted == o.n && l.n+o.n < n+slack(n)
+	runs := l.n > 0 && l.sorted == l.n && o.sorted == o.n
 	o.parts(func(s []T) {
 		for _, v := range s {
 			if runs {
@@ -120,8 +120,12 @@ func (l *Lowest[T]) Merge(o Lowest[T], n int) {
 			}
 		}
 	})
-	if runs {
-		l.two, l.most = true, n
+	if !runs {
+		return
+	}
+	l.two, l.most = true, n
+	if l.n >= n+slack(n) {
+		l.trim()
 	}
 }
 
