@@ -54,6 +54,7 @@ const (
 	batchSegments = 256 // for each worker
 	batchMost     = 2048
 	batchesAhead  = 4
+	inPlace       = 2 // workers up to which the reader decodes what it reads
 	progressEvery = 1 << 12
 	tickEvery     = 1 << 14
 )
@@ -62,33 +63,40 @@ const (
 // bytes are in. Packets are decoded into it, and nothing is copied from there:
 // each worker has a list of which are its own.
 type batch struct {
-	segs   []capture.Segment
-	n      int        // segments in use
-	lists  [][]uint16 // by worker, indices of segs
-	blocks []*capture.Block
-	tick   *Tick        // that comes after the segments, nil for none
-	left   atomic.Int32 // workers that are not done with it
+	packets []lent // not decoded yet, where that is not done by the reader
+	read    int    // packets in use
+	segs    []capture.Segment
+	n       int        // segments in use
+	lists   [][]uint16 // by worker, indices of segs
+	blocks  []*capture.Block
+	tick    *Tick        // that comes after the segments, nil for none
+	left    atomic.Int32 // workers that are not done with it
+}
+
+// lent is a packet with the clock's two hands as it came, see capture.Segment.
+type lent struct {
+	capture.Packet
+	now, came int64
 }
 
 func newBatch(workers int) *batch {
-	b := &batch{segs: make([]capture.Segment, min(workers*batchSegments, batchMost)), lists: make([][]uint16, workers)}
+	n := min(workers*batchSegments, batchMost)
+	b := &batch{segs: make([]capture.Segment, n), lists: make([][]uint16, workers)}
+	if workers > inPlace {
+		b.packets = make([]lent, n)
+	}
 	for i := range b.lists {
-		b.lists[i] = make([]uint16, 0, len(b.segs))
+		b.lists[i] = make([]uint16, 0, n)
 	}
 	return b
 }
 
-// deal puts the segment behind those in use on its worker's list.
-func (b *batch) deal(block *capture.Block) {
+// hold keeps a block from being read into until the batch is released.
+func (b *batch) hold(block *capture.Block) {
 	if block != nil && (len(b.blocks) == 0 || b.blocks[len(b.blocks)-1] != block) {
 		block.Retain()
 		b.blocks = append(b.blocks, block)
 	}
-	// Not by the segment's hash, which differs from run to run: what a cap drops
-	// depends on who shares a worker. Scaled without a division.
-	w := uint64(b.segs[b.n].Flow.Spread()) * uint64(len(b.lists)) >> 32
-	b.lists[w] = append(b.lists[w], uint16(b.n))
-	b.n++
 }
 
 // release lets go of the blocks and empties the batch.
@@ -100,7 +108,7 @@ func (b *batch) release() {
 	for i := range b.lists {
 		b.lists[i] = b.lists[i][:0]
 	}
-	b.n, b.blocks, b.tick = 0, b.blocks[:0], nil
+	b.read, b.n, b.blocks, b.tick = 0, 0, b.blocks[:0], nil
 }
 
 // Run reads src to its end. Each segment goes to the worker that its
@@ -109,21 +117,60 @@ func (b *batch) release() {
 // returns. Run returns when all workers are done, with the source's error, nil
 // at its end.
 func Run(src capture.Source, workers []func(*capture.Segment), opts Options) (Totals, error) {
-	r := reader{src: src, opts: opts, dec: capture.NewDecoder(opts.Decoder), batch: newBatch(len(workers))}
-	if len(workers) == 1 {
+	r := reader{src: src, opts: opts, batch: newBatch(len(workers))}
+	v := &sieve{dec: capture.NewDecoder(opts.Decoder)}
+	finish := func() {}
+	switch {
+	case len(workers) == 1:
+		r.sieve = v
 		r.hand = func(b *batch) *batch {
 			b.work(0, workers[0], opts.Tick)
 			b.release()
 			return b
 		}
-		err := r.run()
-		return r.totals, err
+	case len(workers) <= inPlace:
+		r.sieve = v
+		d := newDealer(workers, opts.Tick)
+		r.hand, finish = d.hand, d.finish
+	default:
+		d := newDealer(workers, opts.Tick)
+		r.hand, finish = d.sift(v)
 	}
-	d := newDealer(workers, opts.Tick)
-	r.hand = d.hand
 	err := r.run()
-	d.finish()
+	finish()
+	v.dec.Finish()
+	r.totals.Segments, r.totals.Skipped = v.segments, v.dec.Skipped
 	return r.totals, err
+}
+
+// sieve makes segments of packets, leaves out what the capture holds twice and
+// deals out the rest.
+type sieve struct {
+	dec      *capture.Decoder
+	copies   capture.Copies
+	twins    capture.Twins
+	segments uint64
+}
+
+// take takes the next packet of the capture into b. The clock shows now, and
+// came has surely come.
+func (v *sieve) take(b *batch, p *capture.Packet, now, came int64) {
+	s := &b.segs[b.n]
+	if !v.dec.Decode(p, s) {
+		return
+	}
+	if v.copies.Seen(s) {
+		v.dec.Skipped[capture.Copy]++
+		return
+	}
+	s.Now, s.Came = now, came
+	s.Twin = v.twins.Observe(s)
+	v.segments++
+	// Not by the segment's hash, which differs from run to run: what a cap drops
+	// depends on who shares a worker. Scaled without a division.
+	w := uint64(s.Flow.Spread()) * uint64(len(b.lists)) >> 32
+	b.lists[w] = append(b.lists[w], uint16(b.n))
+	b.n++
 }
 
 // work does what a batch holds for worker i.
@@ -136,18 +183,16 @@ func (b *batch) work(i int, work func(*capture.Segment), tick func(int, *Tick)) 
 	}
 }
 
-// reader turns packets into segments.
+// reader reads packets, and decodes them if nobody else does.
 type reader struct {
 	src    capture.Source
 	opts   Options
-	dec    *capture.Decoder
-	copies capture.Copies
-	twins  capture.Twins
 	totals Totals
 	came   int64 // see Segment.Came
 	before int64 // time of the packet before
 	batch  *batch
-	hand   func(*batch) *batch // hands a batch over to the workers and returns an empty one
+	hand   func(*batch) *batch // hands a batch over and returns an empty one
+	sieve  *sieve              // nil where another goroutine decodes
 }
 
 func (r *reader) run() error {
@@ -184,24 +229,18 @@ func (r *reader) run() error {
 			r.flush(r.now(false)) // before this packet's segment: it belongs behind
 		}
 		b := r.batch
-		s := &b.segs[b.n]
-		if !r.dec.Decode(&p, s) {
-			continue
+		b.hold(p.Block)
+		if r.sieve != nil {
+			r.sieve.take(b, &p, t.Last, r.came)
+		} else {
+			b.packets[b.read] = lent{p, t.Last, r.came}
+			b.read++
 		}
-		if r.copies.Seen(s) {
-			r.dec.Skipped[capture.Copy]++
-			continue
-		}
-		s.Now, s.Came = t.Last, r.came
-		s.Twin = r.twins.Observe(s)
-		t.Segments++
-		if b.deal(p.Block); b.n == len(b.segs) {
+		if max(b.n, b.read) == len(b.segs) {
 			r.flush(nil)
 		}
 	}
 	r.flush(nil)
-	r.dec.Finish()
-	t.Skipped = r.dec.Skipped
 	if r.opts.Progress != nil {
 		r.opts.Progress(r.src.Info())
 	}
@@ -267,12 +306,44 @@ func newDealer(workers []func(*capture.Segment), tick func(int, *Tick)) *dealer 
 	return d
 }
 
-func (d *dealer) hand(b *batch) *batch {
+// give hands a batch to the workers.
+func (d *dealer) give(b *batch) {
 	b.left.Store(int32(len(d.full)))
 	for _, full := range d.full {
 		full <- b
 	}
+}
+
+func (d *dealer) hand(b *batch) *batch {
+	d.give(b)
 	return <-d.free
+}
+
+// sift returns what hands batches to a goroutine that decodes them for the
+// workers, and what waits for all of these. Many workers wait for the reader:
+// what it need not do itself is done beside it.
+func (d *dealer) sift(v *sieve) (hand func(*batch) *batch, finish func()) {
+	full := make(chan *batch, 1)
+	var sifted sync.WaitGroup
+	sifted.Go(func() {
+		for b := range full {
+			for i := range b.packets[:b.read] {
+				p := &b.packets[i]
+				v.take(b, &p.Packet, p.now, p.came)
+			}
+			d.give(b)
+		}
+	})
+	hand = func(b *batch) *batch {
+		full <- b
+		return <-d.free
+	}
+	finish = func() {
+		close(full)
+		sifted.Wait()
+		d.finish()
+	}
+	return hand, finish
 }
 
 func (d *dealer) finish() {
