@@ -16,17 +16,27 @@ import (
 // idle: a million of them, with all else, must fit into 1 GiB.
 const budget = 512
 
-// idle opens n connections, carries a request and its response over each and
-// leaves them open.
+// idle returns a table with n open connections that are idle.
 func idle(n int) *reassembly.Table[analyzers.State] {
-	tr := analyzers.NewTracker(analyzers.Facts{
+	tr := newTracker()
+	t := reassembly.NewTable[analyzers.State](tr, reassembly.DefaultOptions())
+	t.PackAtRest(tr.Pack, tr.Unpack)
+	exchange(t, n)
+	return t
+}
+
+func newTracker() *analyzers.Tracker {
+	return analyzers.NewTracker(analyzers.Facts{
 		Transaction: func(*analyzers.Conn, *http1.Transaction) {},
 		Stall:       func(*analyzers.Conn, *timing.Stall, *http1.Transaction) {},
 		Turn:        func(*analyzers.Conn, *timing.Turn) {},
 		Closed:      func(*analyzers.Conn, *lifecycle.Conn) {},
 	}, analyzers.Options{})
-	t := reassembly.NewTable[analyzers.State](tr, reassembly.DefaultOptions())
-	t.PackAtRest(tr.Pack, tr.Unpack)
+}
+
+// exchange opens n connections, carries a request and its response over each
+// and leaves them open.
+func exchange(t *reassembly.Table[analyzers.State], n int) {
 	request := []byte("GET /v1/items/1234 HTTP/1.1\r\nHost: api.example.com\r\n\r\n")
 	response := []byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
 	frame, now := uint64(0), int64(1e18)
@@ -51,7 +61,6 @@ func idle(n int) *reassembly.Table[analyzers.State] {
 		send(1, wire.ACK|wire.PSH, v+1, c.Add(1+len(request)), response)
 		send(0, wire.ACK, c.Add(1+len(request)), v.Add(1+len(response)), nil)
 	}
-	return t
 }
 
 func inUse() uint64 {
@@ -72,6 +81,27 @@ func TestIdleConnections(t *testing.T) {
 		t.Errorf("%d live, %d packed", table.Live(), packed)
 	}
 	table.Finish()
+}
+
+// BenchmarkPack packs and unpacks a connection that had a request.
+func BenchmarkPack(b *testing.B) {
+	tr := newTracker()
+	t := reassembly.NewTable[analyzers.State](tr, reassembly.DefaultOptions())
+	t.PackAtRest(func(c *analyzers.Conn, _ *reassembly.Packer) bool {
+		var p reassembly.Packer
+		for b.Loop() {
+			p.Reset()
+			if !tr.Pack(c, &p) {
+				b.Fatal("not at rest")
+			}
+			c.State = analyzers.State{}
+			u := p.Unpacker()
+			tr.Unpack(c, &u)
+		}
+		return false
+	}, tr.Unpack)
+	exchange(t, 1)
+	t.PackNow()
 }
 
 // BenchmarkIdleConnections is a million open connections. What they take is

@@ -39,22 +39,27 @@ func (p *Packer) Seq(v, ref wire.Seq) { p.Int(int64(int32(v - ref))) }
 
 // Unpacker returns a reader of what was written so far. It is valid until the
 // next write.
-func (p *Packer) Unpacker() Unpacker { return Unpacker{p.buf[:]} }
+func (p *Packer) Unpacker() Unpacker { return Unpacker{b: p.buf[:]} }
+
+// Reset forgets what was written so far.
+func (p *Packer) Reset() { p.n = 0 }
 
 // Unpacker reads what a Packer wrote, in the same order.
-type Unpacker struct{ b []byte }
+type Unpacker struct {
+	b  []byte
+	at int // of the next number in b: kept as a slice it takes three stores, which the next load waits for
+}
 
 // Uint reads a number.
 func (u *Unpacker) Uint() uint64 {
-	b := u.b
+	b := u.b[u.at : u.at+16]
 	v := binary.LittleEndian.Uint64(b)
-	n := uint(bits.TrailingZeros64(v|1<<8)) + 1
+	n := bits.TrailingZeros64(v|1<<8) + 1
 	if n > 8 {
-		v = binary.LittleEndian.Uint64(b[1:])
-		u.b = b[9:]
-		return v
+		u.at += 9
+		return binary.LittleEndian.Uint64(b[1:])
 	}
-	u.b = b[n:]
+	u.at += n
 	return v << (64 - 8*n) >> (64 - 7*n)
 }
 

@@ -93,7 +93,7 @@ func (t *Table[S]) wakeAt(place uint32) *Conn[S] {
 func (t *Table[S]) restore(c *Conn[S], place uint32) {
 	b := t.store.at(place)
 	c.Last = lastOf(b)
-	t.unpacker.b = keyOf(b, &c.Key)
+	t.unpacker = Unpacker{b: keyOf(b, &c.Key)}
 	c.unpack(&t.unpacker)
 	t.unpack(c, &t.unpacker)
 	t.store.drop(place)

@@ -48,7 +48,7 @@ func TestConnPackKeepsAll(t *testing.T) {
 		p.head(c.Last, 7, &c.Key)
 		c.pack(&p)
 		got := Conn[struct{}]{Last: lastOf(p.buf[:])}
-		u := Unpacker{keyOf(p.buf[:], &got.Key)}
+		u := Unpacker{b: keyOf(p.buf[:], &got.Key)}
 		got.unpack(&u)
 		if got != c {
 			t.Fatalf("seed %d: got  %+v\nwant %+v", seed, got, c)
