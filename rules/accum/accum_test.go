@@ -329,3 +329,13 @@ func TestNearlyInOrder(t *testing.T) {
 		}
 	}
 }
+
+// BenchmarkTimelineAnyOrder counts what connections tell at their ends, which
+// come in any order at the end of a capture.
+func BenchmarkTimelineAnyOrder(b *testing.B) {
+	var t accum.Timeline
+	rng := rand.New(rand.NewPCG(1, 2))
+	for b.Loop() {
+		t.Note(rng.Int64N(int64(5*time.Minute)), 1)
+	}
+}

@@ -66,6 +66,11 @@ func (t *Timeline) insert(at, n int64) {
 	b := at >> t.Shift
 	i := len(t.Bins)
 	if i > 0 && t.Bins[i-1].At >= b {
+		if at := int(b - t.Bins[0].At); at >= 0 && at < i && t.Bins[at].At == b { // no bin before it is empty: the rule in long captures
+			t.Bins[at].N += n
+			t.N += n
+			return
+		}
 		i, _ = slices.BinarySearchFunc(t.Bins, b, func(x Bin, b int64) int { return compare(x.At, b) })
 	}
 	if i < len(t.Bins) && t.Bins[i].At == b {
