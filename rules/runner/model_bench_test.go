@@ -151,11 +151,12 @@ func passOver(b *testing.B, src capture.Source, decode bool, with func(*capture.
 // pcapOf writes a script's packets as a capture file.
 func pcapOf(s *script.Script) []byte {
 	le := binary.LittleEndian
-	out := make([]byte, 24)
-	le.PutUint32(out, 0xa1b23c4d) // nanoseconds
-	le.PutUint16(out[4:], 2)
-	le.PutUint16(out[6:], 4)
-	le.PutUint32(out[20:], uint32(capture.LinkEthernet))
+	var out []byte
+	out = le.AppendUint32(out, 0xa1b23c4d) // nanoseconds
+	out = le.AppendUint16(out, 2)
+	out = le.AppendUint16(out, 4)
+	out = append(out, make([]byte, 12)...)
+	out = le.AppendUint32(out, uint32(capture.LinkEthernet))
 	src := s.Source(0)
 	for p := (capture.Packet{}); src.Next(&p) == nil; {
 		out = le.AppendUint32(out, uint32(p.Time/1e9))
