@@ -75,6 +75,34 @@ func BenchmarkRun(b *testing.B) {
 	}
 }
 
+// BenchmarkOdd shows what it saves that rules say what transactions and heads
+// they ask for.
+func BenchmarkOdd(b *testing.B) {
+	s, err := script.Parse("api", loads["api"])
+	if err != nil {
+		b.Fatal(err)
+	}
+	var all []*rules.Rule
+	for _, r := range catalog.All() {
+		own := *r
+		own.Odd, own.HeadBits = 0, 0
+		all = append(all, &own)
+	}
+	for _, asked := range []struct {
+		name  string
+		rules []*rules.Rule
+	}{{"odd", catalog.All()}, {"all", all}} {
+		b.Run(asked.name, func(b *testing.B) {
+			opts := runner.Options{Rules: asked.rules, Precedence: catalog.Precedence(), Config: rules.Defaults(), Workers: 1}
+			for b.Loop() {
+				if res := runner.Run(s.Source(1<<20), opts); res.Err != nil {
+					b.Fatal(res.Err)
+				}
+			}
+		})
+	}
+}
+
 // BenchmarkFile runs over the capture that CONNLINT_BENCH_FILE names, to
 // profile real traffic.
 func BenchmarkFile(b *testing.B) {
