@@ -13,43 +13,47 @@ const (
 	markNear
 )
 
-// pack writes m so that it is short if it is near ref.
-func (m *mark) pack(p *reassembly.Packer, ref mark) {
+// pack writes m so that it is short if it is near ref, or with answer near the
+// other side's next after ref.
+func (m *mark) pack(p *reassembly.Packer, ref *mark, answer bool) {
+	seq, ack := ref.seq, ref.ack
+	if answer {
+		seq, ack = ack, seq
+	}
 	switch {
-	case *m == ref:
+	case m.time == ref.time && m.frame == ref.frame && m.seq == seq && m.ack == ack && m.hasAck == ref.hasAck:
 		p.Uint(markSame)
 	case *m == mark{}:
 		p.Uint(markNone)
 	default:
-		ack := uint64(0)
+		near := uint64(markNear)
 		if m.hasAck {
-			ack = 1 << 2
+			near |= 1 << 2
 		}
-		p.Uint(markNear | ack)
+		p.Uint(near)
 		p.Int(m.time - ref.time)
 		p.Int(int64(m.frame) - int64(ref.frame))
-		p.Seq(m.seq, ref.seq)
-		p.Seq(m.ack, ref.ack)
+		p.Seq(m.seq, seq)
+		p.Seq(m.ack, ack)
 	}
 }
 
-func (m *mark) unpack(u *reassembly.Unpacker, ref mark) {
+// unpack reads what pack wrote, into a zero mark.
+func (m *mark) unpack(u *reassembly.Unpacker, ref *mark, answer bool) {
+	seq, ack := ref.seq, ref.ack
+	if answer {
+		seq, ack = ack, seq
+	}
 	v := u.Uint()
 	switch v & 3 {
 	case markSame:
-		*m = ref
+		m.time, m.frame, m.seq, m.ack, m.hasAck = ref.time, ref.frame, seq, ack, ref.hasAck
 	case markNear:
 		m.hasAck = v&(1<<2) != 0
 		m.time = ref.time + u.Int()
 		m.frame = uint32(int64(ref.frame) + u.Int())
-		m.seq, m.ack = u.Seq(ref.seq), u.Seq(ref.ack)
+		m.seq, m.ack = u.Seq(seq), u.Seq(ack)
 	}
-}
-
-// answer returns a mark that the other side's next is near to.
-func (m mark) answer() mark {
-	m.seq, m.ack = m.ack, m.seq
-	return m
 }
 
 // Which of a state's rarer parts are packed.
@@ -79,14 +83,13 @@ func (s *State) Pack(p *reassembly.Packer, id uint64, start, last int64) {
 	p.Uint(has | uint64(s.clientDir)<<3 | uint64(s.clientBy)<<4 | stray<<6 | uint64(s.syns[0])<<7 | uint64(s.syns[1])<<15 |
 		uint64(s.Missing)<<23)
 	c, v := s.clientDir, s.clientDir.Flip()
-	begin := mark{time: start, hasAck: true}
-	s.syn[c].pack(p, begin)
-	s.syn[v].pack(p, s.syn[c].answer())
-	s.established.pack(p, s.syn[v].answer())
-	s.firstData[c].pack(p, s.established)
-	s.firstData[v].pack(p, s.firstData[c].answer())
-	s.lastData[c].pack(p, s.firstData[c])
-	s.lastData[v].pack(p, s.firstData[v])
+	s.syn[c].pack(p, &mark{time: start, hasAck: true}, false)
+	s.syn[v].pack(p, &s.syn[c], true)
+	s.established.pack(p, &s.syn[v], true)
+	s.firstData[c].pack(p, &s.established, false)
+	s.firstData[v].pack(p, &s.firstData[c], true)
+	s.lastData[c].pack(p, &s.firstData[c], false)
+	s.lastData[v].pack(p, &s.firstData[v], false)
 	for d := range 2 {
 		p.Int(s.bytes[d])
 		p.Uint(uint64(s.segments[d]))
@@ -134,14 +137,13 @@ func (s *State) Unpack(u *reassembly.Unpacker, id uint64, start, last int64) {
 	s.syns[0], s.syns[1] = uint8(has>>7), uint8(has>>15)
 	s.Missing = Evidence(has >> 23)
 	c, v := s.clientDir, s.clientDir.Flip()
-	begin := mark{time: start, hasAck: true}
-	s.syn[c].unpack(u, begin)
-	s.syn[v].unpack(u, s.syn[c].answer())
-	s.established.unpack(u, s.syn[v].answer())
-	s.firstData[c].unpack(u, s.established)
-	s.firstData[v].unpack(u, s.firstData[c].answer())
-	s.lastData[c].unpack(u, s.firstData[c])
-	s.lastData[v].unpack(u, s.firstData[v])
+	s.syn[c].unpack(u, &mark{time: start, hasAck: true}, false)
+	s.syn[v].unpack(u, &s.syn[c], true)
+	s.established.unpack(u, &s.syn[v], true)
+	s.firstData[c].unpack(u, &s.established, false)
+	s.firstData[v].unpack(u, &s.firstData[c], true)
+	s.lastData[c].unpack(u, &s.firstData[c], false)
+	s.lastData[v].unpack(u, &s.firstData[v], false)
 	for d := range 2 {
 		s.bytes[d] = u.Int()
 		s.segments[d] = uint32(u.Uint())
