@@ -20,7 +20,7 @@ import (
 // first part of the traffic.
 const (
 	maxLinks = 1 << 13 // connections
-	maxUses  = 1 << 15 // transactions or turns
+	maxUses  = 1 << 14 // transactions or turns
 	maxHosts = 2
 )
 
