@@ -1,9 +1,12 @@
 package rules
 
 import (
+	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/connlint/connlint/analyzers/http1"
 	"github.com/connlint/connlint/analyzers/lifecycle"
@@ -98,6 +101,29 @@ func addr(a netip.AddrPort) string {
 
 // Millis returns nanoseconds as milliseconds, for [Measure].
 func Millis[T ~int64](ns T) float64 { return float64(ns) / 1e6 }
+
+// Span spells nanoseconds as messages do, in the unit that fits: "250 µs",
+// "40.1 ms", "1.94 s", "48.2 s", "3 min 20 s", "2 h 5 min".
+func Span[T ~int64](ns T) string {
+	d := time.Duration(ns)
+	switch {
+	case d < 0:
+		return "-" + Span(-max(d, -math.MaxInt64))
+	case d < 999500*time.Nanosecond:
+		return fmt.Sprintf("%.0f µs", d.Seconds()*1e6)
+	case d < 999950*time.Microsecond:
+		return fmt.Sprintf("%.1f ms", d.Seconds()*1e3)
+	case d < 9995*time.Millisecond:
+		return fmt.Sprintf("%.2f s", d.Seconds())
+	case d < 59950*time.Millisecond:
+		return fmt.Sprintf("%.1f s", d.Seconds())
+	}
+	if s := d.Round(time.Second); s < time.Hour {
+		return fmt.Sprintf("%d min %d s", s/time.Minute, s%time.Minute/time.Second)
+	}
+	m := d.Round(time.Minute)
+	return fmt.Sprintf("%d h %d min", m/time.Hour, m%time.Hour/time.Minute)
+}
 
 // Count spells n with commas between its thousands.
 func Count(n int64) string {

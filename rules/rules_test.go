@@ -1,6 +1,7 @@
 package rules_test
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 	"testing"
@@ -56,6 +57,19 @@ func TestSubject(t *testing.T) {
 	s = p.Subject(nil)
 	if got := s.Label(); got != "a request" {
 		t.Errorf("of nothing: %q", got)
+	}
+}
+
+func TestSpan(t *testing.T) {
+	for ns, want := range map[int64]string{
+		0: "0 µs", 31_400: "31 µs", 999_499: "999 µs", 999_500: "1.0 ms", 40_100_000: "40.1 ms", 999_949_999: "999.9 ms",
+		999_950_000: "1.00 s", 9_994_000_000: "9.99 s", 9_995_000_000: "10.0 s", 48_200_000_000: "48.2 s", 59_949_000_000: "59.9 s",
+		59_950_000_000: "1 min 0 s", 200_000_000_000: "3 min 20 s", 3_599_600_000_000: "1 h 0 min", 7_500_000_000_000: "2 h 5 min",
+		-1_000_000: "-1.0 ms", math.MinInt64: "-2562047 h 47 min",
+	} {
+		if got := rules.Span(ns); got != want {
+			t.Errorf("Span(%d) = %q, want %q", ns, got, want)
+		}
 	}
 }
 

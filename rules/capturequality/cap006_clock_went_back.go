@@ -24,8 +24,8 @@ var ClockWentBack = &rules.Rule{
 		if c.ClockBack == 0 {
 			return
 		}
-		p.Report(note(c, c.ClockBackFrame, fmt.Sprintf("%s stamped earlier than one before, by %.3f ms at most",
-			number(c.ClockBack, "packet is", "packets are"), rules.Millis(c.ClockBackMax)),
+		p.Report(note(c, c.ClockBackFrame, fmt.Sprintf("%s stamped earlier than one before, by %s at most",
+			number(c.ClockBack, "packet is", "packets are"), rules.Span(c.ClockBackMax)),
 			figure("packets", c.ClockBack), rules.Measure{Name: "max_step_ms", Value: rules.Millis(c.ClockBackMax)}))
 	},
 }

@@ -50,7 +50,7 @@ func unsolicited(p *rules.Pass, c *lifecycle.Conn) {
 	before := "before any request"
 	cause := u.First.Frame
 	if b := &u.Before; b.RespEnd.Frame != 0 {
-		before = fmt.Sprintf("%.1f ms after the end of response %d", rules.Millis(u.First.Time-b.RespEnd.Time), b.Status)
+		before = fmt.Sprintf("%s after the end of response %d", rules.Span(u.First.Time-b.RespEnd.Time), b.Status)
 		// Where lengths contradict each other, server and client count the
 		// messages differently: that is the cause.
 		switch {

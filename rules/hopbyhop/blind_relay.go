@@ -133,7 +133,7 @@ func (r BlindRelays) Judge(p *rules.Pass, _ struct{}, h *Hops) {
 			f.Severity = rules.Error
 			f.Frames = append([]uint64{next.Start.Frame}, f.Frames...)
 			f.Time = next.Start.Time
-			f.Message += fmt.Sprintf(", and left the next request, %.1f ms later, unanswered", rules.Millis(next.Start.Time-in.End.Time))
+			f.Message += fmt.Sprintf(", and left the next request, %s later, unanswered", rules.Span(next.Start.Time-in.End.Time))
 		}
 		p.Report(f)
 	}

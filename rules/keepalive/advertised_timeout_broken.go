@@ -64,7 +64,7 @@ func usedAfterTimeout(p *rules.Pass, t *http1.Transaction) {
 		Frames:   rules.Frames(t.Req.First.Frame, x.RespStart.Frame),
 		Time:     t.Req.First.Time,
 		Subject:  subj,
-		Message:  fmt.Sprintf("%s: sent after %s idle, where the server had said timeout=%d", subj.Where(), span(idle), x.KeepAliveTimeout),
+		Message:  fmt.Sprintf("%s: sent after %s idle, where the server had said timeout=%d", subj.Where(), rules.Span(idle), x.KeepAliveTimeout),
 		Fix:      "have the client's pool drop connections before the advertised time-out",
 		Side:     "client",
 		Shape:    "late reuse",
@@ -99,10 +99,10 @@ func closedBeforeTimeout(p *rules.Pass, c *lifecycle.Conn) {
 		Measured: []rules.Measure{{Name: "idle_ms", Value: rules.Millis(idle)}},
 	}
 	if early {
-		f.Message = fmt.Sprintf("%s: closed after %s idle, where it had said timeout=%d", fromServer(&subj), span(idle), x.KeepAliveTimeout)
+		f.Message = fmt.Sprintf("%s: closed after %s idle, where it had said timeout=%d", fromServer(&subj), rules.Span(idle), x.KeepAliveTimeout)
 		f.Measured = append(f.Measured, rules.Measure{Name: "advertised_timeout_s", Value: float64(x.KeepAliveTimeout)})
 	} else {
-		f.Message = fmt.Sprintf("%s: closed %s after a response, where it had said max=%d", fromServer(&subj), span(idle), x.KeepAliveMax)
+		f.Message = fmt.Sprintf("%s: closed %s after a response, where it had said max=%d", fromServer(&subj), rules.Span(idle), x.KeepAliveMax)
 		f.Measured = append(f.Measured, rules.Measure{Name: "advertised_max", Value: float64(x.KeepAliveMax)})
 		f.Shape = "max"
 	}

@@ -74,7 +74,7 @@ func notHonoured(p *rules.Pass, c *lifecycle.Conn) {
 		Frames:   rules.Frames(at, x.RespStart.Frame, x.RespEnd.Frame),
 		Time:     until,
 		Subject:  subj,
-		Message:  fmt.Sprintf("%s: said Connection: close and kept the connection for %s after response %d; %s", fromServer(&subj), span(open), x.Status, end),
+		Message:  fmt.Sprintf("%s: said Connection: close and kept the connection for %s after response %d; %s", fromServer(&subj), rules.Span(open), x.Status, end),
 		Side:     "server",
 		Cause:    firstEnd(sv),
 		Cost:     int64(open),

@@ -82,7 +82,7 @@ func unsignalled(p *rules.Pass, c *lifecycle.Conn) {
 		Subject:  subj,
 		Say: func() string {
 			return fmt.Sprintf("%s: FIN %s after a complete response %d to %s, which did not say Connection: close",
-				fromServer(&subj), span(after), x.Status, x.Method.String())
+				fromServer(&subj), rules.Span(after), x.Status, x.Method.String())
 		},
 		Side:        "server",
 		Cause:       firstEnd(&c.End[http1.Server]),

@@ -110,11 +110,11 @@ func forgotten(p *rules.Pass, c *lifecycle.Conn, subj rules.Subject) {
 		wait = time.Duration(rst.Time - a.Data.Time)
 		f.Frames = rules.Frames(a.Data.Frame, rst.Frame, a.LastSent.Frame)
 		f.Message = fmt.Sprintf("%s: %d bytes after %s of silence met a bare RST %s later, though neither side had closed",
-			where, a.Len, span(a.Idle), span(wait))
+			where, a.Len, rules.Span(a.Idle), rules.Span(wait))
 	} else {
 		f.Frames = rules.Frames(a.Data.Frame, a.LastSent.Frame)
 		f.Message = fmt.Sprintf("%s: %d bytes after %s of silence were sent %d times more within %s and never acknowledged, though neither side had closed",
-			where, a.Len, span(a.Idle), a.Retransmits, span(wait))
+			where, a.Len, rules.Span(a.Idle), a.Retransmits, rules.Span(wait))
 	}
 	f.Cost = int64(wait)
 	f.Measured = append(f.Measured, rules.Measure{Name: "lost_ms", Value: rules.Millis(wait), Sum: true})

@@ -5,7 +5,6 @@ package keepalive
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/connlint/connlint/analyzers/http1"
 	"github.com/connlint/connlint/analyzers/lifecycle"
@@ -92,14 +91,6 @@ func fromClient(s *rules.Subject) string {
 
 func fromServer(s *rules.Subject) string {
 	return (&rules.Subject{Client: s.Client, Server: s.Server}).WhereServer()
-}
-
-// span spells a time as messages do: milliseconds up to a second.
-func span(d time.Duration) string {
-	if d < time.Second {
-		return fmt.Sprintf("%.1f ms", rules.Millis(d))
-	}
-	return fmt.Sprintf("%.2f s", d.Seconds())
 }
 
 // advertised spells what the server said it would wait, "" if nothing.

@@ -62,7 +62,7 @@ func leftSilently(p *rules.Pass, c *lifecycle.Conn) {
 		Subject:  subj,
 		Say: func() string {
 			return fmt.Sprintf("%s: FIN %s after the response to its last request, a %s that did not say Connection: close",
-				fromClient(&subj), span(after), x.Method.String())
+				fromClient(&subj), rules.Span(after), x.Method.String())
 		},
 		Side:     "client",
 		Cause:    firstEnd(&c.End[http1.Client]),

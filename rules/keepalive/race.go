@@ -128,8 +128,8 @@ func (r *race) finding(subj rules.Subject, what, end string, c *lifecycle.Conn, 
 	if timeout >= 0 {
 		f.Measured = append(f.Measured, rules.Measure{Name: "advertised_timeout_s", Value: float64(timeout)})
 	}
-	f.Message = fmt.Sprintf("%s: %s after %s idle, %s; the server's %s came %s %s%s", subj.Where(), what, span(r.idle), r.known(), segment,
-		since, span(r.timeout), advertised(timeout))
+	f.Message = fmt.Sprintf("%s: %s after %s idle, %s; the server's %s came %s %s%s", subj.Where(), what, rules.Span(r.idle), r.known(), segment,
+		since, rules.Span(r.timeout), advertised(timeout))
 	if end != "" {
 		f.Message += "; " + end
 	}
@@ -144,7 +144,7 @@ func (r *race) known() string {
 	case r.lag < time.Millisecond:
 		return "as it learned that the connection was closed"
 	}
-	return fmt.Sprintf("%s after it had acknowledged the close", span(r.lag))
+	return fmt.Sprintf("%s after it had acknowledged the close", rules.Span(r.lag))
 }
 
 // onTransaction reports t if it is the request of a race that wants takes.

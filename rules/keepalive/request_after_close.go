@@ -62,13 +62,13 @@ func afterClose(p *rules.Pass, t *http1.Transaction) {
 	if own {
 		after := time.Duration(t.Req.First.Time - x.ReqStart.Time)
 		f.Frames = rules.Frames(t.Req.First.Frame, x.ReqStart.Frame)
-		f.Message = fmt.Sprintf("%s: sent %s after the client's own Connection: close", subj.Where(), span(after))
+		f.Message = fmt.Sprintf("%s: sent %s after the client's own Connection: close", subj.Where(), rules.Span(after))
 		f.Measured = []rules.Measure{{Name: "after_close_ms", Value: rules.Millis(after)}}
 		f.Shape = "own"
 	} else {
 		after := time.Duration(t.Req.First.Time - x.RespEnd.Time)
 		f.Frames = rules.Frames(t.Req.First.Frame, x.RespStart.Frame, x.RespEnd.Frame)
-		f.Message = fmt.Sprintf("%s: sent %s after the end of a response %d with Connection: close, which its host had acknowledged", subj.Where(), span(after), x.Status)
+		f.Message = fmt.Sprintf("%s: sent %s after the end of a response %d with Connection: close, which its host had acknowledged", subj.Where(), rules.Span(after), x.Status)
 		f.Measured = []rules.Measure{{Name: "after_close_ms", Value: rules.Millis(after)}}
 	}
 	p.Report(f)

@@ -181,7 +181,7 @@ func (m Margins) report(p *rules.Pass, k rules.Pair, n int64, first accum.Smalle
 		idle = max(idle, r.Idle)
 	}
 	f.Message = fmt.Sprintf("%s: %s reuses after more than %.0f %% of the idle time-out of %s that the server %s",
-		f.Subject.Where(), rules.Count(n), 100*m.Part, span(timeout), how)
+		f.Subject.Where(), rules.Count(n), 100*m.Part, rules.Span(timeout), how)
 	f.Measured = []rules.Measure{{Name: "late_reuses", Value: float64(n)}, {Name: "idle_ms", Value: rules.Millis(idle)}, {Name: "server_timeout_ms", Value: rules.Millis(timeout)}}
 	p.Report(f)
 }

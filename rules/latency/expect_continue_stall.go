@@ -61,7 +61,7 @@ func expectStall(p *rules.Pass, t *http1.Transaction) {
 		Time:     r.First.Time,
 		Subject:  subj,
 		Side:     "server",
-		Message:  fmt.Sprintf("%s: body held %.0f ms for a 100 (Continue) that did not come", subj.Where(), rules.Millis(wait)),
+		Message:  fmt.Sprintf("%s: body held %s for a 100 (Continue) that did not come", subj.Where(), rules.Span(wait)),
 		Measured: []rules.Measure{{Name: "wait_ms", Value: rules.Millis(wait), Sum: true}},
 		Cost:     int64(wait),
 		Cause:    r.First.Frame,

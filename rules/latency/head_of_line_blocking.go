@@ -65,8 +65,8 @@ func headOfLine(p *rules.Pass, t *http1.Transaction) {
 		Time:     t.Req.First.Time,
 		Subject:  subj,
 		Side:     "client",
-		Message: fmt.Sprintf("%s: waited %.1f ms behind a slower pipelined request, then took %.1f ms itself",
-			subj.Where(), rules.Millis(wait), rules.Millis(own)),
+		Message: fmt.Sprintf("%s: waited %s behind a slower pipelined request, then took %s itself",
+			subj.Where(), rules.Span(wait), rules.Span(own)),
 		Measured: []rules.Measure{
 			{Name: "wait_ms", Value: rules.Millis(wait), Sum: true},
 			{Name: "own_ms", Value: rules.Millis(own)},

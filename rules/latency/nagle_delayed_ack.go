@@ -103,7 +103,7 @@ func nagle(p *rules.Pass, s *timing.Stall, t *http1.Transaction) {
 			what = "response " + what
 		}
 	}
-	f.Message = fmt.Sprintf("%s: %s held %.1f ms behind %s", where, what, rules.Millis(s.AckDelay), behind(s, t))
+	f.Message = fmt.Sprintf("%s: %s held %s behind %s", where, what, rules.Span(s.AckDelay), behind(s, t))
 	if s.Encrypted {
 		f.Shape = "tls"
 	}

@@ -86,8 +86,8 @@ func afterIdle(p *rules.Pass, t *timing.Turn) {
 		Time:     t.RespFirst.Time,
 		Subject:  subj,
 		Side:     "server",
-		Message: fmt.Sprintf("%s: %s bytes took %d flights after %.1f s of silence, where %d had done before: %.1f ms lost",
-			subj.WhereServer(), rules.Count(t.RespBytes), t.Flights, t.Idle.Seconds(), warm, rules.Millis(cost)),
+		Message: fmt.Sprintf("%s: %s bytes took %d flights after %s of silence, where %d had done before: %s lost",
+			subj.WhereServer(), rules.Count(t.RespBytes), t.Flights, rules.Span(t.Idle), warm, rules.Span(cost)),
 		Measured: []rules.Measure{
 			{Name: "lost_ms", Value: rules.Millis(cost), Sum: true},
 			{Name: "flights", Value: float64(t.Flights)},

@@ -209,8 +209,8 @@ func (ColdStarts) Judge(p *rules.Pass, k rules.Pair, a *Starts) {
 		Subject:  subj,
 		Side:     "client",
 		Conns:    n,
-		Message: fmt.Sprintf("%s: %s responses went through slow start on new connections, in up to %d flights, while others were there to use: %.1f ms",
-			subj.Where(), rules.Count(int64(n)), flights, rules.Millis(cost)),
+		Message: fmt.Sprintf("%s: %s responses went through slow start on new connections, in up to %d flights, while others were there to use: %s",
+			subj.Where(), rules.Count(int64(n)), flights, rules.Span(cost)),
 		Measured: []rules.Measure{
 			{Name: "cold_starts", Value: float64(n)},
 			{Name: "lost_ms", Value: rules.Millis(cost)},

@@ -142,8 +142,8 @@ func (RoundTrips) Judge(p *rules.Pass, k Writer, a Waits) {
 	if k.Side == http1.Server {
 		f.Side, where = "server", subj.WhereServer()
 	}
-	f.Message = fmt.Sprintf("%s: %s messages in small writes, each held one round trip of %.1f ms for a prompt acknowledgement",
-		where, rules.Count(a.Lost.N), a.Lost.Mean()/1e6)
+	f.Message = fmt.Sprintf("%s: %s messages in small writes, each held one round trip of %s for a prompt acknowledgement",
+		where, rules.Count(a.Lost.N), rules.Span(int64(a.Lost.Mean())))
 	for _, w := range a.First {
 		f.Frames = append(f.Frames, w.First)
 	}

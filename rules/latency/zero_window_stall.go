@@ -68,6 +68,6 @@ func zeroWindow(p *rules.Pass, w *timing.Closure, inside bool, t *http1.Transact
 	if w.To.Frame == 0 {
 		end = ", and had not opened by the end"
 	}
-	f.Message = fmt.Sprintf("%s: window closed for %.0f ms inside a %s%s", where, rules.Millis(w.Duration), what, end)
+	f.Message = fmt.Sprintf("%s: window closed for %s inside a %s%s", where, rules.Span(w.Duration), what, end)
 	p.Report(f)
 }

@@ -60,12 +60,12 @@ func nonIdempotent(p *rules.Pass, t *http1.Transaction) {
 		f.Severity = rules.Error
 		f.Frames = rules.Frames(t.Req.First.Frame, t.BehindUnsafe.Frame)
 		f.Shape = "behind"
-		f.Message = fmt.Sprintf("%s: sent %.1f ms after a %s that was still unanswered", subj.Where(),
-			rules.Millis(t.Req.First.Time-t.BehindUnsafe.Time), method(t.BehindMethod))
+		f.Message = fmt.Sprintf("%s: sent %s after a %s that was still unanswered", subj.Where(),
+			rules.Span(t.Req.First.Time-t.BehindUnsafe.Time), method(t.BehindMethod))
 	} else {
 		f.Frames = rules.Frames(t.Req.First.Frame, t.Behind.Frame)
-		f.Message = fmt.Sprintf("%s: not idempotent, and sent %.1f ms after a request that was still unanswered", subj.Where(),
-			rules.Millis(t.Req.First.Time-t.Behind.Time))
+		f.Message = fmt.Sprintf("%s: not idempotent, and sent %s after a request that was still unanswered", subj.Where(),
+			rules.Span(t.Req.First.Time-t.Behind.Time))
 	}
 	p.Report(f)
 }

@@ -276,8 +276,8 @@ func report(p *rules.Pass, client netip.Addr, first, again *Attempt) {
 		Conn:     again.Conn,
 		Conns:    2,
 		Subject:  subj,
-		Message: fmt.Sprintf("%s: sent again %.1f ms after the first, to %s, was lost without a response (%s)",
-			subj.Where(), rules.Millis(again.At-l.At), where, l.Cause),
+		Message: fmt.Sprintf("%s: sent again %s after the first, to %s, was lost without a response (%s)",
+			subj.Where(), rules.Span(again.At-l.At), where, l.Cause),
 		Side:  "client",
 		Cause: again.Frame,
 		Measured: []rules.Measure{

@@ -163,7 +163,7 @@ func (g sleeping) Judge(p *rules.Pass, k sleeper, a Waits) {
 	if n > 1 {
 		what = "sockets"
 	}
-	f.Message = fmt.Sprintf("%s: %s %s at once in CLOSE_WAIT, for up to %.1f s", where, rules.Count(int64(n)), what, float64(longest)/1e9)
+	f.Message = fmt.Sprintf("%s: %s %s at once in CLOSE_WAIT, for up to %s", where, rules.Count(int64(n)), what, rules.Span(longest))
 	f.Measured = []rules.Measure{
 		{Name: "connections", Value: float64(len(spans)), Sum: true},
 		{Name: "peak_connections", Value: float64(n)},

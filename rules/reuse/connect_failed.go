@@ -163,7 +163,7 @@ func (failing) Judge(p *rules.Pass, server netip.AddrPort, a Failures) {
 		}
 		f.Frames = append(f.Frames, s.Frame)
 	}
-	f.Message = fmt.Sprintf("server %v: %s attempts to connect, %s refused, %s never answered, %s answered late; %.1f s lost",
-		server, rules.Count(a.Attempts), rules.Count(a.Refused), rules.Count(a.GaveUp), rules.Count(a.Late), float64(a.Lost)/1e9)
+	f.Message = fmt.Sprintf("server %v: %s attempts to connect, %s refused, %s never answered, %s answered late; %s lost",
+		server, rules.Count(a.Attempts), rules.Count(a.Refused), rules.Count(a.GaveUp), rules.Count(a.Late), rules.Span(a.Lost))
 	p.Report(f)
 }

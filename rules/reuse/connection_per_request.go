@@ -82,8 +82,8 @@ func (perRequest) Judge(p *rules.Pass, k rules.Pair, r *Record) {
 	}
 	f.Message = fmt.Sprintf("%s: %s connections for %s %s, %s of them avoidable", s.Where(), rules.Count(int64(m.Connections)),
 		rules.Count(int64(m.Transactions)), what, rules.Count(int64(m.Avoidable)))
-	if m.Observed > m.Estimated {
-		f.Message += fmt.Sprintf("; %.1f s would be %.1f s with reuse", m.Observed.Seconds(), m.Estimated.Seconds())
+	if now, then := rules.Span(m.Observed), rules.Span(m.Estimated); m.Observed > m.Estimated && now != then {
+		f.Message += fmt.Sprintf("; %s would be %s with reuse", now, then)
 	}
 	cause, share := m.cause()
 	f.Message += fmt.Sprintf("; cause: %s (%.0f %%)", cause.Text(), 100*share)

@@ -172,6 +172,6 @@ func (g idling) Judge(p *rules.Pass, k rules.Pair, a Unused) {
 	if n > 1 {
 		what = "connections were"
 	}
-	f.Message = fmt.Sprintf("%s: %s %s opened and not used for a request, for up to %.1f s", f.Subject.Where(), rules.Count(n), what, float64(longest)/1e9)
+	f.Message = fmt.Sprintf("%s: %s %s opened and not used for a request, for up to %s", f.Subject.Where(), rules.Count(n), what, rules.Span(longest))
 	p.Report(f)
 }

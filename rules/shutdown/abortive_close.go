@@ -57,7 +57,7 @@ func abortiveClose(p *rules.Pass, c *lifecycle.Conn) {
 		where, by = s.WhereServer(), "server"
 	}
 	idle := rst.Time - max(c.LastResponse.Time, 0)
-	after := fmt.Sprintf("%.1f ms after the last response", rules.Millis(idle))
+	after := fmt.Sprintf("%s after the last response", rules.Span(idle))
 	if before(&o.FIN, rst) {
 		after = "in answer to a FIN"
 	}

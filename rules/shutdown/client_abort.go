@@ -67,7 +67,7 @@ func clientAbort(p *rules.Pass, c *lifecycle.Conn) {
 		Frames:   rules.Frames(end.Frame, cl.RST.Frame, since.Frame),
 		Time:     end.Time,
 		Subject:  s,
-		Message:  fmt.Sprintf("%s: gave up %.1f ms after its request began", s.Where(), rules.Millis(wait)),
+		Message:  fmt.Sprintf("%s: gave up %s after its request began", s.Where(), rules.Span(wait)),
 		Side:     "client",
 		Shape:    c.Client.Addr().String(),
 		Cause:    end.Frame,

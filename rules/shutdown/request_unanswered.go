@@ -88,14 +88,14 @@ func requestUnanswered(p *rules.Pass, t *http1.Transaction) {
 		Frames:   rules.Frames(end.Frame, t.Req.First.Frame, t.Resp.First.Frame),
 		Time:     end.Time,
 		Subject:  s,
-		Message:  fmt.Sprintf("%s: %s %.1f ms after the request began, with %s sent%s", s.WhereServer(), by, rules.Millis(wait), got, left),
+		Message:  fmt.Sprintf("%s: %s %s after the request began, with %s sent%s", s.WhereServer(), by, rules.Span(wait), got, left),
 		Side:     "server",
 		Cause:    end.Frame,
 		Measured: []rules.Measure{{Name: "waited_ms", Value: rules.Millis(wait), Sum: true}},
 	}
 	if last := c.LastResponse; last.Frame != 0 && t.Req.First.Time-last.Time >= int64(wasIdle) {
 		idle := t.Req.First.Time - last.Time
-		f.Message += fmt.Sprintf("; perhaps an idle-close race, the connection had been idle for %.1f s", float64(idle)/1e9)
+		f.Message += fmt.Sprintf("; perhaps an idle-close race, the connection had been idle for %s", rules.Span(idle))
 		f.Measured = append(f.Measured, rules.Measure{Name: "idle_before_ms", Value: rules.Millis(idle)})
 	}
 	p.Report(f)

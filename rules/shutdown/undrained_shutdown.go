@@ -192,18 +192,18 @@ func reportStop(p *rules.Pass, server netip.AddrPort, cuts []Cut, back int64, al
 		unsafe += c.Unsafe
 	}
 	slices.Sort(f.Covers)
-	f.Message = fmt.Sprintf("server %v: ended %d connections within %.1f ms with %d requests unanswered, %d of them not idempotent",
-		server, len(cuts), rules.Millis(cuts[len(cuts)-1].Time-cuts[0].Time), requests, unsafe)
+	f.Message = fmt.Sprintf("server %v: ended %d connections within %s with %d requests unanswered, %d of them not idempotent",
+		server, len(cuts), rules.Span(cuts[len(cuts)-1].Time-cuts[0].Time), requests, unsafe)
 	f.Measured = []rules.Measure{
 		{Name: "requests_lost", Value: float64(requests), Sum: true},
 		{Name: "non_idempotent_lost", Value: float64(unsafe), Sum: true},
 	}
 	if refused {
-		f.Message += fmt.Sprintf("; it refused connections until %.1f s later", float64(until-cuts[0].Time)/1e9)
+		f.Message += fmt.Sprintf("; it refused connections until %s later", rules.Span(until-cuts[0].Time))
 		f.Measured = append(f.Measured, rules.Measure{Name: "refused_until_s", Value: float64(until-cuts[0].Time) / 1e9})
 	}
 	if alive {
-		f.Message += fmt.Sprintf("; it was back after %.1f s", float64(back-cuts[0].Time)/1e9)
+		f.Message += fmt.Sprintf("; it was back after %s", rules.Span(back-cuts[0].Time))
 		f.Measured = append(f.Measured, rules.Measure{Name: "back_after_s", Value: float64(back-cuts[0].Time) / 1e9})
 	}
 	p.Report(f)

@@ -163,7 +163,7 @@ func (p Pileup) Judge(pass *rules.Pass, k rules.Pair, a *Closes) {
 	f.Message += fmt.Sprintf(" of %s", rules.Count(int64(ports)))
 	if projected >= ports {
 		left := ports / w.rate
-		f.Message += fmt.Sprintf(": none left %.0f s after the start", left)
+		f.Message += fmt.Sprintf(": none left %s after the start", rules.Span(int64(left*1e9)))
 		f.Measured = append(f.Measured, rules.Measure{Name: "exhausted_after_s", Value: left})
 	}
 	pass.Report(f)

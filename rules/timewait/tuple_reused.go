@@ -175,8 +175,8 @@ func (g Comebacks) Judge(pass *rules.Pass, k rules.Pair, a *Reuses) {
 	for _, s := range a.Samples {
 		f.Frames = append(f.Frames, s.Frame)
 	}
-	f.Message = fmt.Sprintf("%s: SYN %.1f s after the connection before on the same ports, which %s held in TIME_WAIT",
-		f.Subject.Where(), float64(first.Age)/1e9, first.Held)
+	f.Message = fmt.Sprintf("%s: SYN %s after the connection before on the same ports, which %s held in TIME_WAIT",
+		f.Subject.Where(), rules.Span(first.Age), first.Held)
 	if a.Hurt > 0 {
 		f.Severity = rules.Error
 		f.Message += ": " + first.How

@@ -182,7 +182,7 @@ func (Repeats) Judge(p *rules.Pass, k Name, a Shakes) {
 	if f.Host != "" {
 		name = " for " + f.Host
 	}
-	f.Message = fmt.Sprintf("%s: %s full TLS handshakes%s after one was complete, %.1f ms in all: %s",
-		f.Subject.Where(), rules.Count(late.Time.N), name, rules.Millis(late.Time.Total), cause)
+	f.Message = fmt.Sprintf("%s: %s full TLS handshakes%s after one was complete, %s in all: %s",
+		f.Subject.Where(), rules.Count(late.Time.N), name, rules.Span(late.Time.Total), cause)
 	p.Report(f)
 }

@@ -1,12 +1,8 @@
 package report
 
 import (
-	"fmt"
 	"io"
-	"math"
-	"strconv"
 	"strings"
-	"time"
 	"unicode/utf8"
 
 	"github.com/connlint/connlint/rules"
@@ -107,26 +103,9 @@ func Count[N int | int64 | uint64](n N, one string) string {
 	return rules.Count(int64(n)) + " " + one + "s"
 }
 
-// Duration writes nanoseconds in the unit that fits: "250 µs", "40.1 ms",
-// "48.2 s", "3 min 20 s", "2 h 5 min". Its blanks are no-break spaces.
-func Duration(ns int64) string {
-	d := time.Duration(ns)
-	switch {
-	case d < 0:
-		return "-" + Duration(-max(ns, -math.MaxInt64))
-	case d < time.Millisecond:
-		return strconv.FormatInt(d.Microseconds(), 10) + glue + "µs"
-	case d < 999950*time.Microsecond:
-		return fmt.Sprintf("%.1f"+glue+"ms", d.Seconds()*1e3)
-	case d < 59950*time.Millisecond:
-		return fmt.Sprintf("%.1f"+glue+"s", d.Seconds())
-	}
-	if s := d.Round(time.Second); s < time.Hour {
-		return fmt.Sprintf("%d"+glue+"min"+glue+"%d"+glue+"s", s/time.Minute, s%time.Minute/time.Second)
-	}
-	m := d.Round(time.Minute)
-	return fmt.Sprintf("%d"+glue+"h"+glue+"%d"+glue+"min", m/time.Hour, m%time.Hour/time.Minute)
-}
+// Duration writes nanoseconds as [rules.Span] does, its blanks as no-break
+// spaces.
+func Duration(ns int64) string { return strings.ReplaceAll(rules.Span(ns), " ", glue) }
 
 // table writes rows below each other in columns two spaces apart. right holds
 // an "r" for each column that is set to the right. The last column is wrapped.

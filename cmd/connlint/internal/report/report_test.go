@@ -304,19 +304,6 @@ func TestMaxPerRule(t *testing.T) {
 	}
 }
 
-func TestDuration(t *testing.T) {
-	for ns, want := range map[int64]string{
-		0: "0 µs", 999_999: "999 µs", 1_000_000: "1.0 ms", 40_100_000: "40.1 ms", 999_949_999: "999.9 ms",
-		999_950_000: "1.0 s", 48_200_000_000: "48.2 s", 59_949_000_000: "59.9 s", 59_950_000_000: "1 min 0 s",
-		200_000_000_000: "3 min 20 s", 3_599_600_000_000: "1 h 0 min", 7_500_000_000_000: "2 h 5 min", -1_000_000: "-1.0 ms",
-		math.MinInt64: "-2562047 h 47 min",
-	} {
-		if got := strings.ReplaceAll(Duration(ns), glue, " "); got != want {
-			t.Errorf("Duration(%d) = %q, want %q", ns, got, want)
-		}
-	}
-}
-
 // Text stays within its width unless a word is longer.
 func TestWidth(t *testing.T) {
 	for width := 45; width <= 130; width++ {
