@@ -2,6 +2,7 @@ package report
 
 import (
 	"io"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -39,9 +40,13 @@ func (p *page) line(parts ...string) {
 	p.b.WriteByte('\n')
 }
 
+// span is a time as rules spell it.
+var span = regexp.MustCompile(`([0-9]) (µs|ms|s|min|h)\b`)
+
 // wrap writes text in lines of the page's width, the first after lead and the
 // others below its end, or after as many spaces as hang says if that is not
-// negative. A longer word stands on a line of its own.
+// negative. A longer word stands on a line of its own, and a number beside its
+// unit.
 func (p *page) wrap(lead, text string, hang int) {
 	at := visible(lead)
 	if hang < 0 {
@@ -49,6 +54,7 @@ func (p *page) wrap(lead, text string, hang int) {
 	}
 	p.b.WriteString(lead)
 	fresh := true
+	text = span.ReplaceAllString(text, "$1"+glue+"$2")
 	for word := range strings.FieldsFuncSeq(text, func(r rune) bool { return r == ' ' || r == '\n' || r == '\t' }) {
 		n := utf8.RuneCountInString(word)
 		switch {
