@@ -17,12 +17,15 @@ import "github.com/connlint/connlint/capture/wire"
 // no SYN was captured it is the one whose SYN-ACK came last. The other is
 // reported on its first segment after both SYN-ACKs were seen.
 //
-// Its memory is fixed, 1.4 MiB, for about the last 16,000 handshakes. The zero
-// value is ready. It depends on nothing but the order of the segments and their
-// times.
+// Its memory is fixed, 1.5 MiB, for the last 16,384 handshakes, of which it
+// touches what it has seen. The zero value is ready. It depends on nothing but
+// the order of the segments and their times.
 type Twins struct {
-	sets [twinSets][twinWays]opening
-	seen uint64 // openings so far: orders them
+	// The openings in their order, one after another: few connections touch few
+	// pages, where places by hash would touch them all.
+	ring   [twinRing]opening
+	seen   uint32           // openings so far
+	newest [twinRing]uint32 // number of the last opening, from 1, by hash of its sequence number
 
 	// Twins known, not yet reported. mask has a bit for each, by hash, and is 0
 	// nearly always.
@@ -32,8 +35,10 @@ type Twins struct {
 }
 
 const (
-	twinSets = 1 << 11
-	twinWays = 8
+	twinBits = 14
+	twinRing = 1 << twinBits
+	// twinDepth is how many openings with the same hash are looked at.
+	twinDepth = 8
 	// twinWindow is how far apart the two sightings of a SYN or SYN-ACK may
 	// be, in nanoseconds.
 	twinWindow = int64(3e9)
@@ -48,7 +53,8 @@ const (
 type opening struct {
 	flow     wire.Flow // client to server
 	hash     uint64    // of flow
-	seq      uint64    // order of appearance; 0: empty
+	seq      uint32    // order of appearance, from 1
+	before   uint32    // the last one before with the same hash of isn, 0 for none
 	synTime  int64     // valid with syn
 	ackTime  int64     // valid with synAck
 	isn      wire.Seq  // the client's
@@ -100,9 +106,7 @@ func (t *Twins) synAck(s *Segment) bool {
 	}
 	o.synAck, o.srv, o.ackTime = true, s.Seq, s.Time
 	twin := false
-	set := t.set(o.isn)
-	for i := range set {
-		p := &set[i]
+	for p, depth := t.last(o.isn), 0; p != nil && depth < twinDepth; p, depth = t.at(p.before), depth+1 {
 		if p == o || !p.twinOf(o) {
 			continue
 		}
@@ -122,7 +126,7 @@ func (t *Twins) synAck(s *Segment) bool {
 
 // twinOf reports whether p and o are one connection.
 func (p *opening) twinOf(o *opening) bool {
-	if p.seq == 0 || !p.synAck || p.isn != o.isn || p.srv != o.srv || p.hash == o.hash {
+	if !p.synAck || p.isn != o.isn || p.srv != o.srv || p.hash == o.hash {
 		return false
 	}
 	if p.isn == 0 && p.srv == 0 {
@@ -160,27 +164,33 @@ func (p *opening) encloses(in *opening) bool {
 	return -copyWindow <= apart && apart <= copyWindow
 }
 
-func (t *Twins) set(isn wire.Seq) *[twinWays]opening {
-	return &t.sets[uint32(isn)*0x9e3779b1>>(32-11)]
+func slot(isn wire.Seq) uint32 { return uint32(isn) * 0x9e3779b1 >> (32 - twinBits) }
+
+// last returns the last opening with the hash of isn, nil for none.
+func (t *Twins) last(isn wire.Seq) *opening { return t.at(t.newest[slot(isn)]) }
+
+// at returns the n-th opening, nil if it is none or too long ago.
+func (t *Twins) at(n uint32) *opening {
+	if n == 0 || t.seen-n >= twinRing {
+		return nil
+	}
+	return &t.ring[n%twinRing]
 }
 
-// open returns the opening of a connection, a new one in place of the oldest if
-// there is none.
+// open returns the opening of a connection, a new one in place of the oldest of
+// all if there is none.
 func (t *Twins) open(f wire.Flow, hash uint64, isn wire.Seq) *opening {
-	set := t.set(isn)
-	oldest := &set[0]
-	for i := range set {
-		o := &set[i]
-		if o.seq != 0 && o.hash == hash && o.isn == isn && o.flow == f {
+	for o, depth := t.last(isn), 0; o != nil && depth < twinDepth; o, depth = t.at(o.before), depth+1 {
+		if o.hash == hash && o.isn == isn && o.flow == f {
 			return o
-		}
-		if o.seq < oldest.seq {
-			oldest = o
 		}
 	}
 	t.seen++
-	*oldest = opening{flow: f, hash: hash, seq: t.seen, isn: isn}
-	return oldest
+	o := &t.ring[t.seen%twinRing]
+	newest := &t.newest[slot(isn)]
+	*o = opening{flow: f, hash: hash, seq: t.seen, before: *newest, isn: isn}
+	*newest = t.seen
+	return o
 }
 
 // mark remembers a twin to report on its next segment.
