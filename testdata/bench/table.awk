@@ -53,6 +53,10 @@ $2 == "packets" { packets[$1] = $3; grew[++sizes] = $1; next }
 END {
 	for (i = 1; i <= n; i++) {
 		me = p[i] SUBSEP "TOOL"
+		if (!(me in count)) {
+			raw[i] = faster[i] = wall[i] = memory[i] = exact[i] = "not measured"
+			continue
+		}
 		cpu = median(me, "cpu")
 		raw[i] = at_most(cpu / max(median(p[i] SUBSEP "raw-read", "cpu"), 0.001), "%.1f", raw_goal[p[i]], "")
 		wall[i] = at_most(median(me, "wall") / max(cpu, 0.001), "%.2f", wall_goal[p[i]], "")
@@ -98,8 +102,8 @@ END {
 		if (some) row(j ? name : "**connlint check**", cells)
 	}
 
-	if (sizes == 2) {
-		small = grew[1]; large = grew[2]
+	small = grew[1]; large = grew[2]
+	if (sizes == 2 && (small SUBSEP "TOOL") in count && (large SUBSEP "TOOL") in count) {
 		time = (median(large SUBSEP "TOOL", "cpu") / packets[large]) / (median(small SUBSEP "TOOL", "cpu") / packets[small])
 		room = median(large SUBSEP "TOOL", "memory") / median(small SUBSEP "TOOL", "memory")
 		printf "\nGrowth, %d to %d packets: CPU per packet %s, peak memory %s.\n", packets[small], packets[large],
