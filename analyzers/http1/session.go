@@ -445,9 +445,12 @@ func (s *Session) reject(e *Env, side Side, d *dir) {
 		if s.proto > HTTP1 {
 			return
 		}
+		// Where no status line begins, more of a body may: that says nothing,
+		// whether it shows at once or when the next piece has come.
+		spoke := mayStart(side, d.buf.b)
 		d.drop(e)
 		d.state = lost
-		if side == Server && s.proto == Undecided && s.d[Client].state == junk {
+		if side == Server && spoke && s.proto == Undecided && s.d[Client].state == junk {
 			s.become(e, OtherProtocol)
 		}
 		return
