@@ -79,7 +79,7 @@ type stream struct {
 	ranks   ranks
 	found   collection   // across connections, of the windows that are over
 	dropped uint64       // packets, so far
-	freed   int64        // capture time at which memory was given back last
+	freed   time.Time    // when memory was given back last
 	early   atomic.Int64 // round at which the window ends early, 0 for none
 	doubts  doubts
 	servers map[netip.Addr]bool
@@ -93,7 +93,7 @@ type round struct {
 }
 
 func newStream(opts *Options, judges []*judge) *stream {
-	s := &stream{opts: opts, n: len(judges), rounds: map[int]*round{}, servers: map[netip.Addr]bool{},
+	s := &stream{opts: opts, freed: time.Now(), n: len(judges), rounds: map[int]*round{}, servers: map[netip.Addr]bool{},
 		doubts: doubts{opts.Rules, map[findingKey]uint64{}}}
 	s.found.limit = streamGroups
 	certain := make([]bool, len(opts.Rules))
@@ -178,18 +178,19 @@ func (s *stream) deliver(o *outbox, t *shard.Tick) {
 	s.report(r.found)
 	if len(r.windows) > 0 {
 		s.judge(r.windows, t)
-		s.free(t.Now)
+		s.free()
 	}
 }
 
 // free gives back to the system what a window gathered. The next one begins
 // small, and the heap would keep the room for both.
-func (s *stream) free(now int64) {
-	const rarely = time.Minute // it is a collection of all garbage
-	if now-s.freed < int64(rarely) {
+func (s *stream) free() {
+	// By the clock on the wall, not the capture's: it is a collection of all
+	// garbage, and a stream may be read faster than it was captured.
+	if time.Since(s.freed) < time.Minute {
 		return
 	}
-	s.freed = now
+	s.freed = time.Now()
 	go debug.FreeOSMemory()
 }
 
