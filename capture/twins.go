@@ -1,6 +1,10 @@
 package capture
 
-import "github.com/connlint/connlint/capture/wire"
+import (
+	"iter"
+
+	"github.com/connlint/connlint/capture/wire"
+)
 
 // Twins recognises a connection that the capture holds twice under different
 // addresses, because it was taken on both sides of an address translator. The
@@ -106,7 +110,7 @@ func (t *Twins) synAck(s *Segment) bool {
 	}
 	o.synAck, o.srv, o.ackTime = true, s.Seq, s.Time
 	twin := false
-	for p, depth := t.last(o.isn), 0; p != nil && depth < twinDepth; p, depth = t.at(p.before), depth+1 {
+	for p := range t.alike(o.isn) {
 		if p == o || !p.twinOf(o) {
 			continue
 		}
@@ -166,8 +170,15 @@ func (p *opening) encloses(in *opening) bool {
 
 func slot(isn wire.Seq) uint32 { return uint32(isn) * 0x9e3779b1 >> (32 - twinBits) }
 
-// last returns the last opening with the hash of isn, nil for none.
-func (t *Twins) last(isn wire.Seq) *opening { return t.at(t.newest[slot(isn)]) }
+// alike yields the last openings with the hash of isn, the newest first.
+func (t *Twins) alike(isn wire.Seq) iter.Seq[*opening] {
+	return func(yield func(*opening) bool) {
+		o := t.at(t.newest[slot(isn)])
+		for depth := 0; o != nil && depth < twinDepth && yield(o); depth++ {
+			o = t.at(o.before)
+		}
+	}
+}
 
 // at returns the n-th opening, nil if it is none or too long ago.
 func (t *Twins) at(n uint32) *opening {
@@ -180,7 +191,7 @@ func (t *Twins) at(n uint32) *opening {
 // open returns the opening of a connection, a new one in place of the oldest of
 // all if there is none.
 func (t *Twins) open(f wire.Flow, hash uint64, isn wire.Seq) *opening {
-	for o, depth := t.last(isn), 0; o != nil && depth < twinDepth; o, depth = t.at(o.before), depth+1 {
+	for o := range t.alike(isn) {
 		if o.hash == hash && o.isn == isn && o.flow == f {
 			return o
 		}

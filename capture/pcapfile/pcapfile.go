@@ -36,7 +36,7 @@ type Options struct {
 	Stdin io.Reader
 	// Pool is where blocks are taken from, by the goroutine that calls Next.
 	// Files read one after another can share one. If nil, each source has
-	// its own, of 1 MiB blocks, or one block as large as a smaller file.
+	// its own, of 256 KiB blocks, or one block as large as a smaller file.
 	Pool *capture.BlockPool
 }
 

@@ -58,12 +58,6 @@ func line(f *rules.Finding) uint64 {
 	return f.Frames[0]
 }
 
-func newFound(rule int, key string, suppressed int, f *rules.Finding) *found {
-	g := &found{first: *f}
-	g.begin(rule, key, suppressed)
-	return g
-}
-
 // begin makes g the group of one occurrence, its first.
 func (g *found) begin(rule int, key string, suppressed int) {
 	g.rule, g.key, g.suppressed = rule, key, suppressed

@@ -7,6 +7,13 @@ import (
 	"github.com/connlint/connlint/rules"
 )
 
+// newFound returns the group of one occurrence.
+func newFound(rule int, key string, suppressed int, f *rules.Finding) *found {
+	g := &found{first: *f}
+	g.begin(rule, key, suppressed)
+	return g
+}
+
 // TestAcrossInAnyOrder silences by client, though findings of several clients
 // become one: which comes first must not matter.
 func TestAcrossInAnyOrder(t *testing.T) {
