@@ -79,7 +79,7 @@ type stream struct {
 	ranks   ranks
 	found   collection   // across connections, of the windows that are over
 	dropped uint64       // packets, so far
-	freed   time.Time    // when memory was given back last
+	freed   int64        // by Clock, when memory was given back last
 	early   atomic.Int64 // round at which the window ends early, 0 for none
 	doubts  doubts
 	servers map[netip.Addr]bool
@@ -93,7 +93,7 @@ type round struct {
 }
 
 func newStream(opts *Options, judges []*judge) *stream {
-	s := &stream{opts: opts, freed: time.Now(), n: len(judges), rounds: map[int]*round{}, servers: map[netip.Addr]bool{},
+	s := &stream{opts: opts, n: len(judges), rounds: map[int]*round{}, servers: map[netip.Addr]bool{},
 		doubts: doubts{opts.Rules, map[findingKey]uint64{}}}
 	s.found.limit = streamGroups
 	certain := make([]bool, len(opts.Rules))
@@ -185,13 +185,16 @@ func (s *stream) deliver(o *outbox, t *shard.Tick) {
 // free gives back to the system what a window gathered. The next one begins
 // small, and the heap would keep the room for both.
 func (s *stream) free() {
-	// By the clock on the wall, not the capture's: it is a collection of all
-	// garbage, and a stream may be read faster than it was captured.
-	if time.Since(s.freed) < time.Minute {
+	// By the source's own clock: it is a collection of all garbage, and without
+	// one the capture's time may go by faster.
+	clock := s.opts.Stream.Clock
+	if clock == nil {
 		return
 	}
-	s.freed = time.Now()
-	go debug.FreeOSMemory()
+	if now := clock(); now-s.freed >= int64(time.Minute) {
+		s.freed = now
+		go debug.FreeOSMemory()
+	}
 }
 
 // judge settles a window.
