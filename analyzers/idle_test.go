@@ -41,8 +41,7 @@ func exchange(t *reassembly.Table[analyzers.State], n int) {
 	response := []byte("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello")
 	frame, now := uint64(0), int64(1e18)
 	for i := range n {
-		flow := wire.Flow{SrcPort: uint16(1024 + i%60000), DstPort: 80,
-			Src: wire.AddrFrom4([]byte{10, 0, byte(i / 60000), 1}), Dst: wire.AddrFrom4([]byte{192, 0, 2, 1})}
+		flow := flowOf(i)
 		c, v := wire.Seq(i*7919), wire.Seq(i*104729)
 		send := func(d wire.Dir, flags wire.Flags, seq, ack wire.Seq, b []byte) {
 			frame++
@@ -61,6 +60,12 @@ func exchange(t *reassembly.Table[analyzers.State], n int) {
 		send(1, wire.ACK|wire.PSH, v+1, c.Add(1+len(request)), response)
 		send(0, wire.ACK, c.Add(1+len(request)), v.Add(1+len(response)), nil)
 	}
+}
+
+// flowOf is that of exchange's connection i.
+func flowOf(i int) wire.Flow {
+	return wire.Flow{SrcPort: uint16(1024 + i%60000), DstPort: 80,
+		Src: wire.AddrFrom4([]byte{10, 0, byte(i / 60000), 1}), Dst: wire.AddrFrom4([]byte{192, 0, 2, 1})}
 }
 
 func inUse() uint64 {
@@ -115,5 +120,35 @@ func BenchmarkIdleConnections(b *testing.B) {
 		packed, bytes := table.Packed()
 		b.ReportMetric(float64(bytes)/float64(packed), "packedB/conn")
 		table.Finish()
+	}
+}
+
+// BenchmarkWake unpacks one of very many idle connections, each time another:
+// what they are looked up in is fetched ahead, or not.
+func BenchmarkWake(b *testing.B) {
+	const n, batch = 600_000, 32
+	for name, ahead := range map[string]bool{"ahead": true, "plain": false} {
+		b.Run(name, func(b *testing.B) {
+			table := idle(n)
+			segs, next, frame := make([]reassembly.Segment, batch), make([]uint16, batch), uint64(10*n)
+			for i := range next {
+				next[i] = uint16(i)
+			}
+			for b.Loop() {
+				for i := range segs {
+					frame++
+					segs[i] = reassembly.Segment{Frame: frame, Time: 2e18 + int64(frame)*1e5, Flow: flowOf(int(frame * 2654435761 % n)), Flags: wire.ACK, Window: 999}
+					segs[i].Hash = segs[i].Flow.Hash()
+				}
+				if ahead {
+					table.Ahead(segs, next)
+				}
+				for i := range segs {
+					table.Feed(&segs[i])
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*batch), "ns/segment")
+			table.Finish()
+		})
 	}
 }

@@ -88,6 +88,36 @@ func (t *Table[S]) wakeAt(place uint32) *Conn[S] {
 	return t.wake(i)
 }
 
+// packedLines is how many cache lines of a packed connection are fetched ahead:
+// most are not longer.
+const packedLines = 4
+
+// Ahead fetches what the segments of segs with the indices in next will be
+// looked up in: their slots, and then the packed connections that these refer
+// to. With many connections neither is in a cache. One after the other each
+// would be waited for; here all are under way at the same time. It changes
+// nothing.
+func (t *Table[S]) Ahead(segs []Segment, next []uint16) {
+	if t.store.n == 0 {
+		return
+	}
+	refs := t.ahead[:0]
+	for _, n := range next {
+		refs = append(refs, t.slots[uint32(segs[n].Hash>>32)&t.mask].ref)
+	}
+	for _, ref := range refs {
+		if ref&(isTomb|isPacked) != isPacked {
+			continue
+		}
+		if b := t.store.at(ref &^ isPacked); len(b) > packedLines*64 {
+			for line := range packedLines {
+				t.fetched += b[line*64]
+			}
+		}
+	}
+	t.ahead = refs
+}
+
 // restore fills the zero connection c with what is packed at a place, and
 // frees that.
 func (t *Table[S]) restore(c *Conn[S], place uint32) {

@@ -99,6 +99,9 @@ type Table[S any] struct {
 
 	key wire.Flow // of a packed connection
 
+	ahead   []uint32 // of the slots fetched last
+	fetched byte     // from packed connections: what is not used is not loaded
+
 	// What the handler is lent. Locals would be allocated for each call.
 	span Span
 	lost Gap

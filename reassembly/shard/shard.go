@@ -23,6 +23,10 @@ type Options struct {
 	// source is idle and every some thousand packets, with the same values for
 	// all. No segment then waits for others to be handed over with.
 	Tick func(worker int, t *Tick)
+	// Ahead, if set, is told which of segs a worker is given next, in its
+	// goroutine: it may fetch for all of them at once what they will be looked
+	// up in. Both are borrowed until it returns.
+	Ahead func(worker int, segs []capture.Segment, next []uint16)
 	// Clock, if set, gives the time, in nanoseconds since 1970-01-01 UTC, that
 	// Tick.Now is to follow while the source is idle.
 	Clock func() int64
@@ -54,6 +58,7 @@ const (
 	batchSegments = 256 // for each worker
 	batchMost     = 2048
 	batchesAhead  = 4
+	aheadSegments = 32
 	inPlace       = 2 // workers up to which the reader decodes what it reads
 	progressEvery = 1 << 12
 	tickEvery     = 1 << 14
@@ -124,16 +129,16 @@ func Run(src capture.Source, workers []func(*capture.Segment), opts Options) (To
 	case len(workers) == 1:
 		r.sieve = v
 		r.hand = func(b *batch) *batch {
-			b.work(0, workers[0], opts.Tick)
+			b.work(0, workers[0], &opts)
 			b.release()
 			return b
 		}
 	case len(workers) <= inPlace:
 		r.sieve = v
-		d := newDealer(workers, opts.Tick)
+		d := newDealer(workers, &opts)
 		r.hand, finish = d.hand, d.finish
 	default:
-		d := newDealer(workers, opts.Tick)
+		d := newDealer(workers, &opts)
 		r.hand, finish = d.sift(v)
 	}
 	err := r.run()
@@ -174,12 +179,19 @@ func (v *sieve) take(b *batch, p *capture.Packet, now, came int64) {
 }
 
 // work does what a batch holds for worker i.
-func (b *batch) work(i int, work func(*capture.Segment), tick func(int, *Tick)) {
-	for _, n := range b.lists[i] {
-		work(&b.segs[n])
+func (b *batch) work(i int, work func(*capture.Segment), opts *Options) {
+	for list := b.lists[i]; len(list) > 0; {
+		next := list[:min(len(list), aheadSegments)]
+		list = list[len(next):]
+		if opts.Ahead != nil {
+			opts.Ahead(i, b.segs, next)
+		}
+		for _, n := range next {
+			work(&b.segs[n])
+		}
 	}
 	if b.tick != nil {
-		tick(i, b.tick)
+		opts.Tick(i, b.tick)
 	}
 }
 
@@ -285,7 +297,7 @@ type dealer struct {
 	done sync.WaitGroup
 }
 
-func newDealer(workers []func(*capture.Segment), tick func(int, *Tick)) *dealer {
+func newDealer(workers []func(*capture.Segment), opts *Options) *dealer {
 	n := len(workers)
 	d := &dealer{full: make([]chan *batch, n), free: make(chan *batch, batchesAhead+1)}
 	for range cap(d.free) {
@@ -295,7 +307,7 @@ func newDealer(workers []func(*capture.Segment), tick func(int, *Tick)) *dealer 
 		d.full[i] = make(chan *batch, batchesAhead+2)
 		d.done.Go(func() {
 			for b := range d.full[i] {
-				b.work(i, work, tick)
+				b.work(i, work, opts)
 				if b.left.Add(-1) == 0 {
 					b.release()
 					d.free <- b

@@ -41,6 +41,7 @@ func TestOrder(t *testing.T) {
 		var mu sync.Mutex
 		owner, last := map[wire.Flow]int{}, map[wire.Flow]uint64{}
 		text := map[wire.Flow]*bytes.Buffer{}
+		told := make([][]uint64, n) // frames that a worker was told of ahead
 		var workers []func(*capture.Segment)
 		for w := range n {
 			workers = append(workers, func(seg *capture.Segment) {
@@ -51,6 +52,11 @@ func TestOrder(t *testing.T) {
 					t.Errorf("%d workers: frame %d went to worker %d, the connection's first to %d", n, seg.Frame, w, o)
 				}
 				owner[key] = w
+				if len(told[w]) == 0 || told[w][0] != seg.Frame {
+					t.Errorf("%d workers: frame %d, told ahead were %d", n, seg.Frame, told[w])
+				} else {
+					told[w] = told[w][1:]
+				}
 				if seg.Frame <= last[key] {
 					t.Errorf("%d workers: frame %d after %d", n, seg.Frame, last[key])
 				}
@@ -65,7 +71,13 @@ func TestOrder(t *testing.T) {
 			})
 		}
 		src := s.Source(4096) // recycled and overwritten: bytes used too late show
-		totals, err := shard.Run(src, workers, shard.Options{})
+		totals, err := shard.Run(src, workers, shard.Options{Ahead: func(w int, segs []capture.Segment, next []uint16) {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, i := range next {
+				told[w] = append(told[w], segs[i].Frame)
+			}
+		}})
 		if err != nil || src.Close() != nil {
 			t.Fatal(err)
 		}

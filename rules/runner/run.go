@@ -64,7 +64,7 @@ func Run(src capture.Source, opts Options) *Result {
 			workers[i] = j.monitor.feed(j.table.Feed)
 		}
 	}
-	so := shard.Options{}
+	so := shard.Options{Ahead: func(i int, segs []capture.Segment, next []uint16) { judges[i].table.Ahead(segs, next) }}
 	if opts.Progress != nil {
 		so.Progress = func(i capture.Info) { opts.Progress(int64(i.Bytes), i.Size) }
 	}
