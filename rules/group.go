@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"math"
 	"net/netip"
 
 	"github.com/connlint/connlint/analyzers/hop"
@@ -119,6 +120,9 @@ type Sampler[A any] interface {
 	// Samples reports whether Add may keep a sighting of which Key, Start and
 	// ReqBits are known. What it has refused, it refuses from then on.
 	Samples(A, *hop.Sighting) bool
+	// Limit says as much of most of those that are refused, for less: they are
+	// without some of bits, or their Key is above most.
+	Limit(A) (bits http1.Bits, most uint64)
 }
 
 // Grouping is an aggregate whose types are erased. It makes the empty values
@@ -139,6 +143,8 @@ type Grouper interface {
 	Add(fact any, pair uint16)
 	// Samples reports whether Add may keep a sighting, as [Sampler] says.
 	Samples(*hop.Sighting) bool
+	// Limit is that of the Sampler. It is valid until Add is next called.
+	Limit() (bits http1.Bits, most uint64)
 	// Also returns a Grouper that judges the values of this one by g, nil if g
 	// does not share them.
 	Also(g Grouping) Grouper
@@ -356,6 +362,18 @@ func (g *grouper[F, K, A]) Samples(of *hop.Sighting) bool {
 		}
 	}
 	return false
+}
+
+func (g *grouper[F, K, A]) Limit() (bits http1.Bits, most uint64) {
+	switch s := g.sampler; {
+	case s == nil || len(g.values) > 1:
+		return 0, math.MaxUint64
+	case len(g.values) == 0:
+		var none A
+		return s.Limit(none)
+	default:
+		return s.Limit(g.values[0].sum)
+	}
 }
 
 func (g *grouper[F, K, A]) Keys() int { return len(g.values) }

@@ -5,8 +5,8 @@ import (
 	"github.com/connlint/connlint/analyzers/lifecycle"
 )
 
-// Odd says in what a transaction is unlike most. It is told once, so that the
-// rules that look for such ones are not asked about each.
+// Odd says in what a transaction or a head is unlike most. It is told once, so
+// that the rules that look for such ones are not asked about each.
 type Odd uint16
 
 // What a transaction may be.
@@ -22,6 +22,27 @@ const (
 	AfterLimit                  // the response of that told how long the server waits
 	Any         Odd = 1 << 15   // every one is
 )
+
+// What a head may be.
+const (
+	Lengthless Odd = 1 << iota // a request of a method that carries content, and no length
+	IdleLength                 // a response with a length that does not frame it
+)
+
+// OddHeadOf returns what a head is.
+func OddHeadOf(side http1.Side, m *http1.Message, t *http1.Transaction) Odd {
+	length := m.Bits.Any(http1.HasContentLength | http1.HasTransferEncoding)
+	if side == http1.Server {
+		if length && m.Framing != http1.Length && m.Framing != http1.Chunked {
+			return IdleLength
+		}
+		return 0
+	}
+	if !length && (t.Method == http1.POST || t.Method == http1.PUT || t.Method == http1.PATCH) {
+		return Lengthless
+	}
+	return 0
+}
 
 // OddOf returns what t is. last is the last answered transaction before it, as
 // in its connection's record.

@@ -54,9 +54,10 @@ type Rule struct {
 	// until the function returns.
 
 	// Head is called for every message head, interim responses too, that has one
-	// of HeadBits; 0 stands for all heads.
+	// of HeadBits or of HeadOdd; with neither, for all heads.
 	Head     func(*Pass, *http1.Head, *http1.Message, *http1.Transaction)
 	HeadBits http1.Bits
+	HeadOdd  Odd
 	// Transaction is called once for each transaction, at its end, that has one
 	// of Odd; 0 stands for all transactions.
 	Transaction func(*Pass, *http1.Transaction)

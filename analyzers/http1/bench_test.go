@@ -84,6 +84,19 @@ const (
 		"ETag: \"GR2Y%08x\"\r\nConnection: keep-alive\r\nContent-Length: %d\r\n\r\n"
 )
 
+// BenchmarkBodyHash hashes a body of an API.
+func BenchmarkBodyHash(b *testing.B) {
+	body := make([]byte, 781)
+	b.SetBytes(int64(len(body)))
+	for b.Loop() {
+		var h bodyHash
+		h.write(body, 64<<10)
+		if h.sum() == 0 {
+			b.Fatal("no sum")
+		}
+	}
+}
+
 // BenchmarkHead parses heads as they come from one program, and from two by
 // turns.
 func BenchmarkHead(b *testing.B) {
@@ -109,6 +122,16 @@ func BenchmarkHead(b *testing.B) {
 			}
 		})
 	}
+	b.Run("fields", func(b *testing.B) {
+		var p headParse
+		b.ReportAllocs()
+		for i := 0; b.Loop(); i++ {
+			p.parse(Client, one[i%64], false)
+			if len(p.h.Fields()) != 6 {
+				b.Fatal("fields are missing")
+			}
+		}
+	})
 	b.Run("response", func(b *testing.B) {
 		var heads [][]byte
 		for i := range 64 {

@@ -123,10 +123,13 @@ func (e *Env) get() *Transaction {
 	if t == nil {
 		t = new(Transaction)
 	} else {
-		e.free, t.next = t.next, nil
+		e.free = t.next
+		buf := t.buf[:0]
+		*t = Transaction{} // in place; with fields it would be made aside and copied
+		t.buf = buf
 	}
-	t.Req.reset()
-	t.Resp.reset()
+	t.Req.unset()
+	t.Resp.unset()
 	return t
 }
 
@@ -134,15 +137,17 @@ func (e *Env) put(t *Transaction) {
 	if t.waits {
 		e.waiting--
 	}
-	buf := t.buf[:0]
-	*t = Transaction{} // in place; with fields it would be made aside and copied
-	t.buf, t.next = buf, e.free
+	t.next = e.free
 	e.free = t
 }
 
 func (m *Message) reset() {
-	*m = Message{Declared: -1, KeepAliveTimeout: -1, KeepAliveMax: -1}
+	*m = Message{}
+	m.unset()
 }
+
+// unset says that the head of a zero m has told nothing yet.
+func (m *Message) unset() { m.Declared, m.KeepAliveTimeout, m.KeepAliveMax = -1, -1, -1 }
 
 // keep copies b, at most limit bytes of it, into the transaction's own buffer.
 func (t *Transaction) keep(b []byte, limit int) []byte {
@@ -151,16 +156,19 @@ func (t *Transaction) keep(b []byte, limit int) []byte {
 	return t.buf[n:len(t.buf):len(t.buf)]
 }
 
-// bodyHash hashes a body eight bytes at a time, however it is cut up. The
+// bodyHash hashes a body sixteen bytes at a time, however it is cut up. The
 // result is the same in every process.
 type bodyHash struct {
-	h, word uint64
+	h       uint64
+	words   [2]uint64 // bytes of the sixteen that are not whole yet
 	n       int64
 	on, bad bool
 }
 
-func (h *bodyHash) mix(w uint64) {
-	hi, lo := bits.Mul64(h.h^w^0x9e3779b97f4a7c15, 0xd6e8feb86659fd93)
+// mix takes in two words by one multiplication: each waits for the one before
+// it, so there should be few.
+func (h *bodyHash) mix(v, w uint64) {
+	hi, lo := bits.Mul64(h.h^v^0x9e3779b97f4a7c15, w^0xd6e8feb86659fd93)
 	h.h = hi ^ lo ^ bits.RotateLeft64(h.h, 23)
 }
 
@@ -171,13 +179,18 @@ func (h *bodyHash) write(b []byte, limit int) {
 	if h.bad {
 		return
 	}
-	for len(b) > 0 && h.n%8 != 0 {
+	for len(b) > 0 && h.n%16 != 0 {
 		h.add(b[0])
 		b = b[1:]
 	}
-	for ; len(b) >= 8; b = b[8:] {
-		h.mix(binary.LittleEndian.Uint64(b))
+	h.n += int64(len(b) &^ 15)
+	for ; len(b) >= 16; b = b[16:] {
+		h.mix(binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:]))
+	}
+	if len(b) >= 8 {
+		h.words[0] = binary.LittleEndian.Uint64(b)
 		h.n += 8
+		b = b[8:]
 	}
 	for _, c := range b {
 		h.add(c)
@@ -185,16 +198,16 @@ func (h *bodyHash) write(b []byte, limit int) {
 }
 
 func (h *bodyHash) add(c byte) {
-	h.word |= uint64(c) << (h.n % 8 * 8)
-	if h.n++; h.n%8 == 0 {
-		h.mix(h.word)
-		h.word = 0
+	h.words[h.n>>3&1] |= uint64(c) << (h.n % 8 * 8)
+	if h.n++; h.n%16 == 0 {
+		h.mix(h.words[0], h.words[1])
+		h.words = [2]uint64{}
 	}
 }
 
 func (h *bodyHash) sum() uint64 {
 	f := *h
-	f.mix(f.word)
-	f.mix(uint64(f.n))
+	f.mix(f.words[0], f.words[1])
+	f.mix(uint64(f.n), 0)
 	return f.h
 }

@@ -72,6 +72,28 @@ func (p *headParse) known(f *form, raw []byte, pos, at int) (int, int, *formLine
 	return pos, at, nil
 }
 
+// like returns what is known of a field line that begins rest: one of its name
+// in the place at or in the one after it, with its place, nil if there is none.
+// end is where the line ends, -1 if that must be looked for.
+func (f *form) like(rest []byte, at int) (l *formLine, place, end int) {
+	if f == nil || len(rest) < 8 {
+		return nil, 0, -1
+	}
+	w := binary.LittleEndian.Uint64(rest)
+	for place = at; place < formLines && place <= at+1; place++ {
+		l = &f.lines[place]
+		n := int(l.value)
+		if !l.begins(w) || n > 8 && (n > len(rest) || string(rest[:n]) != string(l.b[:n])) {
+			continue
+		}
+		if end = cleanEnd(rest[n:]); end >= 0 {
+			end += n
+		}
+		return l, place, end
+	}
+	return nil, 0, -1
+}
+
 // learn takes in that the line b, with its CR LF, came in the place of l, and
 // whether its name is that of l. Its value lies from value to end.
 func (l *formLine) learn(b []byte, same bool, id FieldID, name, value, end int) {

@@ -248,7 +248,7 @@ func (p *headParse) parse(side Side, raw []byte, whole bool) (n int, ok bool) {
 		at++
 		pos = next
 	}
-	p.h.Raw = raw[:pos]
+	p.h.Raw, p.h.form = raw[:pos], form
 	if odd {
 		if i := bytes.IndexByte(p.h.Raw, 0); i >= 0 {
 			p.fault(NULByte, i, 1)
@@ -303,29 +303,43 @@ func (h *Head) Fields() []Field {
 	h.split = true
 	h.fields = h.fields[:0]
 	value := -1 // where the last field's value begins; -1 after no field
+	at := 0     // the line's place in the form
 	for pos := bytes.IndexByte(h.Raw, '\n') + 1; pos > 0; {
-		i := bytes.IndexByte(h.Raw[pos:], '\n') + 1
-		if i == 0 {
-			break
+		rest := h.Raw[pos:]
+		like, place, end := h.form.like(rest, at)
+		next := end + len("\r\n")
+		if end < 0 {
+			if next = bytes.IndexByte(rest, '\n') + 1; next == 0 {
+				break
+			}
+			end = len(lineOf(rest[:next]))
 		}
-		line := lineOf(h.Raw[pos : pos+i])
-		end := pos + len(line)
-		colon := bytes.IndexByte(line, ':')
+		line := rest[:end]
+		colon := 0
+		if like == nil {
+			colon = bytes.IndexByte(line, ':')
+		}
 		switch {
+		case like != nil:
+			var v int
+			value, v = valueIn(h.Raw, pos+int(like.value), pos+end)
+			h.fields = append(h.fields, Field{Name: line[:like.name], Value: h.Raw[value:v], ID: like.id})
+			at = place + 1
 		case len(line) == 0:
 		case line[0] == ' ' || line[0] == '\t':
 			if value >= 0 {
-				h.fields[len(h.fields)-1].Value = trim(h.Raw[value:end])
+				h.fields[len(h.fields)-1].Value = trim(h.Raw[value : pos+end])
 			}
 		case colon <= 0:
 			value = -1
 		default:
 			name := trimName(line[:colon])
 			var v int
-			value, v = valueIn(h.Raw, pos+colon+1, end)
+			value, v = valueIn(h.Raw, pos+colon+1, pos+end)
 			h.fields = append(h.fields, Field{Name: name, Value: h.Raw[value:v], ID: FieldOf(name)})
+			at++
 		}
-		pos += i
+		pos += next
 	}
 	return h.fields
 }

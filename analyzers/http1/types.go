@@ -233,7 +233,8 @@ type Head struct {
 	Reason             []byte // responses
 
 	fields []Field
-	split  bool // fields is valid
+	split  bool  // fields is valid
+	form   *form // what heads of its side are like, nil if nothing is known
 }
 
 // AnomalyKind names what is wrong on the wire.

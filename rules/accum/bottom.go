@@ -3,6 +3,7 @@ package accum
 import (
 	"cmp"
 	"encoding/json"
+	"math"
 	"slices"
 )
 
@@ -105,6 +106,14 @@ func (b *BottomK[V]) insert(i int, hash uint64) *V {
 // lookup, and false of most keys once k are held. What it has refused, it
 // refuses from then on.
 func (b *BottomK[V]) Takes(hash uint64) bool { return !b.bounded || hash <= b.bound }
+
+// Limit returns the largest hash that Takes does not refuse.
+func (b *BottomK[V]) Limit() uint64 {
+	if b.bounded {
+		return b.bound
+	}
+	return math.MaxUint64
+}
 
 // Get returns the value of the key with that hash, nil if it is not held.
 func (b *BottomK[V]) Get(hash uint64) *V {

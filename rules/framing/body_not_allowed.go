@@ -37,6 +37,7 @@ var BodyNotAllowed = &rules.Rule{
 	},
 	Needs:       lifecycle.Gap | lifecycle.SnapCut | lifecycle.OneDirection | lifecycle.BadFraming | lifecycle.Capped,
 	Head:        lengthNotAllowed,
+	HeadOdd:     rules.IdleLength,
 	Transaction: resetContent,
 	Odd:         rules.ResetStatus,
 	Anomaly:     bodyBytes,

@@ -31,8 +31,9 @@ var RequestLengthMissing = &rules.Rule{
 		Silent:  "Other methods. The head was cut, or is longer than is kept: the length may stand there.",
 		Refs:    []string{"RFC 9110 §8.6", "RFC 9112 §6.3"},
 	},
-	Needs: lifecycle.Gap | lifecycle.SnapCut | lifecycle.Capped,
-	Head:  noRequestLength,
+	Needs:   lifecycle.Gap | lifecycle.SnapCut | lifecycle.Capped,
+	Head:    noRequestLength,
+	HeadOdd: rules.Lengthless,
 }
 
 func noRequestLength(p *rules.Pass, h *http1.Head, m *http1.Message, t *http1.Transaction) {

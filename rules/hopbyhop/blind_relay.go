@@ -59,6 +59,12 @@ func (r BlindRelays) Samples(h *Hops, s *hop.Sighting) bool {
 	return s.ReqBits.Has(http1.ConnKeepAlive) && r.Correlate.Samples(h, s)
 }
 
+// Limit implements rules.Sampler.
+func (r BlindRelays) Limit(h *Hops) (bits http1.Bits, most uint64) {
+	_, most = r.Correlate.Limit(h)
+	return http1.ConnKeepAlive, most
+}
+
 // relayed reports whether Connection and Keep-Alive were passed on unchanged
 // both ways by something that changed the request otherwise.
 func relayed(in, out *hop.Sighting) bool {

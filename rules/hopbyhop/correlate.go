@@ -3,6 +3,7 @@ package hopbyhop
 import (
 	"bytes"
 	"cmp"
+	"math"
 	"net/netip"
 	"slices"
 
@@ -71,6 +72,14 @@ func (c Correlate) Samples(h *Hops, s *hop.Sighting) bool {
 	}
 	seen := h.Seen.Get(s.Key)
 	return seen == nil || len(*seen) < c.PerKey || s.Start.Time <= (*seen)[len(*seen)-1].Start.Time
+}
+
+// Limit implements rules.Sampler.
+func (c Correlate) Limit(h *Hops) (bits http1.Bits, most uint64) {
+	if h == nil {
+		return 0, math.MaxUint64
+	}
+	return 0, h.Seen.Limit()
 }
 
 // keep adds a copy of s, if it is to be kept.

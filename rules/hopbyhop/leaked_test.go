@@ -40,6 +40,10 @@ func samples(t *testing.T, agg interface {
 		var all, asked *hopbyhop.Hops
 		for _, s := range rapid.SliceOfN(sightings(), 40, 120).Draw(t, "sightings") {
 			bare := *s
+			bits, most := agg.Limit(asked)
+			if beyond := !s.ReqBits.Has(bits) || s.Key > most; beyond && agg.Samples(asked, s) {
+				t.Fatalf("%T: %+v is beyond the limit, and asked for", agg, s)
+			}
 			if !agg.Samples(asked, &hop.Sighting{Key: s.Key, Start: s.Start, ReqBits: s.ReqBits}) && !s.ReqBits.Has(http1.HasProxyConnection) {
 				bare.Bare, bare.HeadHash = true, 0
 			}

@@ -67,8 +67,10 @@ type judge struct {
 	missing  map[lifecycle.Evidence]*lack
 	abstains map[abstention]uint64
 
+	sampled                              []sampled // the aggregates of sightings
 	anyHead, head, transaction           []listener
 	headBits                             http1.Bits // that some of head listen to
+	headOdd                              rules.Odd  // likewise
 	odd                                  rules.Odd  // that some of transaction listen to
 	anomaly, stall, turn, window, closed []int      // rules that listen, by index
 
@@ -123,11 +125,12 @@ func newJudge(opts *Options, workers int) *judge {
 		abstains: map[abstention]uint64{}, coverable: coverable(opts), alone: alone(opts), prints: map[printed]string{}, pairs: pairs{of: map[rules.Pair]uint16{}}}
 	j.found.all = opts.All
 	for i, r := range opts.Rules {
-		if l := (listener{rule: i, bits: r.HeadBits, head: r.Head}); r.Head != nil && l.bits == 0 {
+		if l := (listener{rule: i, bits: r.HeadBits, odd: r.HeadOdd, head: r.Head}); r.Head != nil && l.bits == 0 && l.odd == 0 {
 			j.anyHead = append(j.anyHead, l)
 		} else if r.Head != nil {
 			j.head = append(j.head, l)
 			j.headBits |= l.bits
+			j.headOdd |= l.odd
 		}
 		if r.Transaction != nil {
 			l := listener{rule: i, odd: cmp.Or(r.Odd, rules.Any), transaction: r.Transaction}
@@ -176,6 +179,12 @@ func (j *judge) group(keys *rules.Keys) {
 		return own
 	})
 	j.view = j.views[0]
+	j.sampled = j.sampled[:0]
+	for _, g := range j.view.hops { // a proxy has two servers: what relates them has one Config
+		j.sampled = append(j.sampled, sampled{Grouper: g})
+		s := &j.sampled[len(j.sampled)-1]
+		s.bits, s.most = g.Limit()
+	}
 }
 
 // newView returns the rules under a Config. group makes the groupers, by the
@@ -370,16 +379,17 @@ func (j *judge) onHead(c *analyzers.Conn, h *http1.Head, m *http1.Message, t *ht
 	if j.monitor != nil {
 		j.monitor.requested(c, h, t)
 	}
+	odd := rules.OddHeadOf(h.Side, m, t)
+	if len(j.anyHead) == 0 && !m.Bits.Any(j.headBits) && odd&j.headOdd == 0 {
+		return
+	}
 	j.at(c)
 	for i := range j.anyHead {
 		l := &j.anyHead[i]
 		l.head(&j.passes[l.rule], h, m, t)
 	}
-	if !m.Bits.Any(j.headBits) {
-		return
-	}
 	for i := range j.head {
-		if l := &j.head[i]; m.Bits.Any(l.bits) {
+		if l := &j.head[i]; m.Bits.Any(l.bits) || odd&l.odd != 0 {
 			l.head(&j.passes[l.rule], h, m, t)
 		}
 	}
@@ -469,10 +479,18 @@ func (j *judge) onWindow(c *analyzers.Conn, w *timing.Closure, inside bool, t *h
 	}
 }
 
+// sampled is an aggregate of sightings, with its Limit.
+type sampled struct {
+	rules.Grouper
+	bits http1.Bits
+	most uint64
+}
+
 // sights reports whether a rule may keep a sighting.
 func (j *judge) sights(s *hop.Sighting) bool {
-	for _, g := range j.views[0].hops {
-		if g.Samples(s) {
+	for i := range j.sampled {
+		g := &j.sampled[i]
+		if s.ReqBits.Has(g.bits) && s.Key <= g.most && g.Samples(s) {
 			return true
 		}
 	}
@@ -480,8 +498,10 @@ func (j *judge) sights(s *hop.Sighting) bool {
 }
 
 func (j *judge) onSighting(_ *analyzers.Conn, s *hop.Sighting) {
-	for _, g := range j.views[0].hops { // a proxy has two servers: what relates them has one Config
+	for i := range j.sampled {
+		g := &j.sampled[i]
 		g.Add(s, 0)
+		g.bits, g.most = g.Limit()
 	}
 }
 
