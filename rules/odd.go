@@ -3,9 +3,10 @@ package rules
 import (
 	"github.com/connlint/connlint/analyzers/http1"
 	"github.com/connlint/connlint/analyzers/lifecycle"
+	"github.com/connlint/connlint/analyzers/timing"
 )
 
-// Odd says in what a transaction or a head is unlike most. It is told once, so
+// Odd says in what a transaction, a head or a turn is unlike most. It is told once, so
 // that the rules that look for such ones are not asked about each.
 type Odd uint16
 
@@ -28,6 +29,24 @@ const (
 	Lengthless Odd = 1 << iota // a request of a method that carries content, and no length
 	IdleLength                 // a response with a length that does not frame it
 )
+
+// What a turn may be; any is Any.
+const (
+	Unreplied Odd = 1 << iota // the server sent nothing
+	InFlights                 // its response came in several flights
+)
+
+// OddTurnOf returns what a turn is.
+func OddTurnOf(t *timing.Turn) Odd {
+	o := Any
+	if t.RespFirst.Frame == 0 {
+		o |= Unreplied
+	}
+	if t.Flights > 1 {
+		o |= InFlights
+	}
+	return o
+}
 
 // OddHeadOf returns what a head is.
 func OddHeadOf(side http1.Side, m *http1.Message, t *http1.Transaction) Odd {

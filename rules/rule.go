@@ -67,8 +67,10 @@ type Rule struct {
 	Anomaly func(*Pass, *http1.Anomaly, *http1.Transaction)
 	// Stall is called for waits inside a message.
 	Stall func(*Pass, *timing.Stall, *http1.Transaction)
-	// Turn is called for runs of client data followed by server data.
-	Turn func(*Pass, *timing.Turn)
+	// Turn is called for runs of client data followed by server data that have
+	// one of TurnOdd; 0 stands for all.
+	Turn    func(*Pass, *timing.Turn)
+	TurnOdd Odd
 	// Window is called when a receive window that was closed opens, or at the
 	// connection's end; inside says that the sender was in the middle of a
 	// message, and the transaction, which may be nil, is that one.

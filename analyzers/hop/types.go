@@ -68,15 +68,25 @@ type Sighting struct {
 	next  *Sighting
 }
 
+// clone is a copy of a sighting with room for what it refers to: most requests
+// of programs fit, and are then one allocation and not five.
+type clone struct {
+	Sighting
+	fields [5]Field
+	ids    [1]uint64
+	words  [48]byte
+}
+
 // Clone returns a copy that shares no memory with s.
-func (s *Sighting) Clone() Sighting {
-	c := *s
+func (s *Sighting) Clone() *Sighting {
+	c := &clone{}
+	c.Sighting = *s
 	m, t := len(s.MethodName), len(s.MethodName)+len(s.Target)
-	words := slices.Concat(s.MethodName, s.Target, s.Host)
+	words := append(append(append(c.words[:0], s.MethodName...), s.Target...), s.Host...)
 	c.MethodName, c.Target, c.Host = words[:m:m], words[m:t:t], words[t:]
-	c.Fields, c.IDs, c.ForwardedFor = slices.Clone(s.Fields), slices.Clone(s.IDs), slices.Clone(s.ForwardedFor)
+	c.Fields, c.IDs, c.ForwardedFor = append(c.fields[:0], s.Fields...), append(c.ids[:0], s.IDs...), slices.Clone(s.ForwardedFor)
 	c.next = nil
-	return c
+	return &c.Sighting
 }
 
 // Field returns the field of s with that name and value, nil if there is none.

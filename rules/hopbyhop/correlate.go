@@ -87,8 +87,7 @@ func (c Correlate) keep(to accum.SmallestN[*hop.Sighting], s *hop.Sighting, n in
 	if n > 0 && len(to) >= n && !earlier(s, to[len(to)-1]) {
 		return to
 	}
-	own := s.Clone()
-	return to.Add(&own, n, compare)
+	return to.Add(s.Clone(), n, compare)
 }
 
 func (c Correlate) host(set *accum.BottomK[netip.Addr], a netip.Addr) {

@@ -38,7 +38,8 @@ var Race = &rules.Rule{
 	Transaction: func(p *rules.Pass, t *http1.Transaction) {
 		onTransaction(p, t, crossed)
 	},
-	Turn: func(p *rules.Pass, t *timing.Turn) { onTurn(p, t, crossed) },
+	TurnOdd: rules.Unreplied,
+	Turn:    func(p *rules.Pass, t *timing.Turn) { onTurn(p, t, crossed) },
 }
 
 // crossed reports whether the client's program cannot be blamed for not having

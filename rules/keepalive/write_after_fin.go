@@ -38,7 +38,8 @@ var WriteAfterFIN = &rules.Rule{
 	Transaction: func(p *rules.Pass, t *http1.Transaction) {
 		onTransaction(p, t, ignored)
 	},
-	Turn: func(p *rules.Pass, t *timing.Turn) { onTurn(p, t, ignored) },
+	TurnOdd: rules.Unreplied,
+	Turn:    func(p *rules.Pass, t *timing.Turn) { onTurn(p, t, ignored) },
 }
 
 // ignored reports whether the client's program had time to see the close.

@@ -34,8 +34,9 @@ var SlowStartAfterIdle = &rules.Rule{
 			"The flights do not follow acknowledgements at once (the application was slow), or bytes were sent again. No SYN was seen: segment size and round trip are unknown. HTTP/2.",
 		Refs: []string{"RFC 5681 §4.1", "RFC 6928", "RFC 7661"},
 	},
-	Needs: lifecycle.OneDirection | lifecycle.MidStream | lifecycle.Gap,
-	Turn:  afterIdle,
+	Needs:   lifecycle.OneDirection | lifecycle.MidStream | lifecycle.Gap,
+	Turn:    afterIdle,
+	TurnOdd: rules.InFlights,
 }
 
 // initialWindow is how many segments a connection begins with (RFC 6928).

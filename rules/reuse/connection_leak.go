@@ -38,14 +38,14 @@ var ConnectionLeak = &rules.Rule{
 	Absence: true,
 	Needs:   lifecycle.OneDirection,
 	Group: func(*rules.Config) rules.Grouping {
-		return rules.GroupBy[*lifecycle.Conn, rules.Pair, Spans](leaking{})
+		return rules.GroupBy[*lifecycle.Conn, rules.Pair, *Spans](leaking{})
 	},
 }
 
 type leaking struct{ spanning }
 
 // Judge reports a pair whose connections are left behind.
-func (leaking) Judge(p *rules.Pass, k rules.Pair, a Spans) {
+func (leaking) Judge(p *rules.Pass, k rules.Pair, a *Spans) {
 	c := p.Config
 	over := end(p)
 	list := a.List.Values()

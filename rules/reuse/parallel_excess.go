@@ -34,14 +34,14 @@ var ParallelExcess = &rules.Rule{
 	Absence: true,
 	Needs:   lifecycle.OneDirection | lifecycle.SnapCut,
 	Group: func(*rules.Config) rules.Grouping {
-		return rules.GroupBy[*lifecycle.Conn, rules.Pair, Spans](parallelism{})
+		return rules.GroupBy[*lifecycle.Conn, rules.Pair, *Spans](parallelism{})
 	},
 }
 
 type parallelism struct{ spanning }
 
 // Judge reports a pair with too many connections open at once.
-func (parallelism) Judge(p *rules.Pass, k rules.Pair, a Spans) {
+func (parallelism) Judge(p *rules.Pass, k rules.Pair, a *Spans) {
 	if a.Proxy || a.Cut || p.Totals != nil && k.Client != k.Server.Addr() && p.Totals.Servers[k.Client] {
 		return
 	}

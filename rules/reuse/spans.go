@@ -50,7 +50,8 @@ func (s spanning) Key(c *lifecycle.Conn) (rules.Pair, bool) { return rules.PairO
 func (spanning) Takes(c *lifecycle.Conn) bool { return c.ClientKnown && web(c) }
 
 // Add notes a connection.
-func (spanning) Add(a Spans, c *lifecycle.Conn) Spans {
+func (spanning) Add(a *Spans, c *lifecycle.Conn) *Spans {
+	a = accum.Made(a)
 	a.N++
 	a.Proxy = a.Proxy || c.LastExchange.RespEnd.Frame != 0 && c.LastExchange.ReqBits.Any(http1.HasVia|http1.HasForwarded)
 	a.Cut = a.Cut || c.Missing&(lifecycle.SnapCut|lifecycle.OneDirection) != 0
@@ -64,7 +65,11 @@ func (spanning) Add(a Spans, c *lifecycle.Conn) Spans {
 }
 
 // Merge returns the connections of both.
-func (spanning) Merge(a, b Spans) Spans {
+func (spanning) Merge(a, b *Spans) *Spans {
+	if b == nil {
+		return a
+	}
+	a = accum.Made(a)
 	a.N += b.N
 	a.Proxy, a.Cut = a.Proxy || b.Proxy, a.Cut || b.Cut
 	a.List.Merge(b.List, maxSpans)

@@ -63,7 +63,7 @@ func Script(t *testing.T, s *script.Script, opts runner.Options) {
 	asked.Rules = nil
 	for _, r := range opts.Rules {
 		all := *r
-		all.Odd, all.HeadBits, all.HeadOdd = 0, 0, 0
+		all.Odd, all.HeadBits, all.HeadOdd, all.TurnOdd = 0, 0, 0, 0
 		asked.Rules = append(asked.Rules, &all)
 	}
 	for _, run := range []struct {

@@ -85,7 +85,7 @@ func BenchmarkOdd(b *testing.B) {
 	var all []*rules.Rule
 	for _, r := range catalog.All() {
 		own := *r
-		own.Odd, own.HeadBits, own.HeadOdd = 0, 0, 0
+		own.Odd, own.HeadBits, own.HeadOdd, own.TurnOdd = 0, 0, 0, 0
 		all = append(all, &own)
 	}
 	for _, asked := range []struct {

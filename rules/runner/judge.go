@@ -67,23 +67,24 @@ type judge struct {
 	missing  map[lifecycle.Evidence]*lack
 	abstains map[abstention]uint64
 
-	sampled                              []sampled // the aggregates of sightings
-	anyHead, head, transaction           []listener
-	headBits                             http1.Bits // that some of head listen to
-	headOdd                              rules.Odd  // likewise
-	odd                                  rules.Odd  // that some of transaction listen to
-	anomaly, stall, turn, window, closed []int      // rules that listen, by index
+	sampled                          []sampled // the aggregates of sightings
+	anyHead, head, transaction, turn []listener
+	headBits                         http1.Bits // that some of head listen to
+	headOdd, turnOdd                 rules.Odd  // likewise
+	odd                              rules.Odd  // that some of transaction listen to
+	anomaly, stall, window, closed   []int      // rules that listen, by index
 
 	pairs pairs
 }
 
-// listener is a rule that listens to heads or transactions.
+// listener is a rule that listens to heads, transactions or turns.
 type listener struct {
 	rule        int
 	bits        http1.Bits
 	odd         rules.Odd
 	head        func(*rules.Pass, *http1.Head, *http1.Message, *http1.Transaction)
 	transaction func(*rules.Pass, *http1.Transaction)
+	turn        func(*rules.Pass, *timing.Turn)
 }
 
 // view is the rules as they see what one Config applies to.
@@ -137,12 +138,17 @@ func newJudge(opts *Options, workers int) *judge {
 			j.transaction = append(j.transaction, l)
 			j.odd |= l.odd
 		}
+		if r.Turn != nil {
+			l := listener{rule: i, odd: cmp.Or(r.TurnOdd, rules.Any), turn: r.Turn}
+			j.turn = append(j.turn, l)
+			j.turnOdd |= l.odd
+		}
 		for _, l := range []struct {
 			listens bool
 			list    *[]int
 		}{
 			{r.Anomaly != nil, &j.anomaly},
-			{r.Stall != nil, &j.stall}, {r.Turn != nil, &j.turn}, {r.Window != nil, &j.window}, {r.Closed != nil, &j.closed},
+			{r.Stall != nil, &j.stall}, {r.Window != nil, &j.window}, {r.Closed != nil, &j.closed},
 		} {
 			if l.listens {
 				*l.list = append(*l.list, i)
@@ -454,8 +460,12 @@ func (j *judge) onStall(c *analyzers.Conn, s *timing.Stall, t *http1.Transaction
 
 func (j *judge) onTurn(c *analyzers.Conn, t *timing.Turn) {
 	j.at(c)
-	for _, i := range j.turn {
-		j.opts.Rules[i].Turn(&j.passes[i], t)
+	if odd := rules.OddTurnOf(t); odd&j.turnOdd != 0 {
+		for i := range j.turn {
+			if l := &j.turn[i]; l.odd&odd != 0 {
+				l.turn(&j.passes[l.rule], t)
+			}
+		}
 	}
 	if len(j.turns) > 0 {
 		pair := j.pair()
