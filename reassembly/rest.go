@@ -92,15 +92,21 @@ func (t *Table[S]) wakeAt(place uint32) *Conn[S] {
 // most are not longer.
 const packedLines = 4
 
+// manySlots is how many slots no longer stay in the nearest cache.
+const manySlots = 1 << 15
+
 // Ahead fetches what the segments of segs with the indices in next will be
 // looked up in: their slots, and then the packed connections that these refer
 // to. With many connections neither is in a cache. One after the other each
 // would be waited for; here all are under way at the same time. It changes
 // nothing.
 func (t *Table[S]) Ahead(segs []Segment, next []uint16) {
-	if t.store.n == 0 {
-		return
+	if len(t.slots) >= manySlots {
+		t.fetch(segs, next)
 	}
+}
+
+func (t *Table[S]) fetch(segs []Segment, next []uint16) {
 	refs := t.ahead[:0]
 	for _, n := range next {
 		refs = append(refs, t.slots[uint32(segs[n].Hash>>32)&t.mask].ref)
@@ -109,9 +115,9 @@ func (t *Table[S]) Ahead(segs []Segment, next []uint16) {
 		if ref&(isTomb|isPacked) != isPacked {
 			continue
 		}
-		if b := t.store.at(ref &^ isPacked); len(b) > packedLines*64 {
+		if b := t.store.at(ref &^ isPacked); len(b) >= packedLines*unit {
 			for line := range packedLines {
-				t.fetched += b[line*64]
+				t.fetched += b[line*unit]
 			}
 		}
 	}
@@ -184,6 +190,7 @@ const (
 	hasProbe = 1 << iota
 	hasHole
 	hasFIN
+	hasOpen // some of its bytes are not delivered or not acknowledged
 )
 
 func (s *Stream) pack(p *Packer) {
@@ -197,11 +204,16 @@ func (s *Stream) pack(p *Packer) {
 	if s.finSeq != 0 {
 		has |= hasFIN
 	}
-	p.Uint(uint64(s.flags) | has<<8 | uint64(uint8(s.wscale))<<16 | uint64(s.OptionLen)<<24 | uint64(s.MSS)<<32)
+	if s.Max != s.Nxt || s.Acked != s.Max {
+		has |= hasOpen
+	}
+	p.Uint(uint64(s.flags) | has<<8 | uint64(s.MSS)<<12 | uint64(s.OptionLen)<<28 | uint64(uint8(s.wscale+1))<<36)
 	p.Uint(uint64(s.ISN))
 	p.Seq(s.Nxt, s.ISN)
-	p.Seq(s.Max, s.Nxt)
-	p.Seq(s.Acked, s.Max)
+	if has&hasOpen != 0 {
+		p.Seq(s.Max, s.Nxt)
+		p.Seq(s.Acked, s.Max)
+	}
 	p.Uint(uint64(s.Window))
 	p.Int(s.MinRTT)
 	if has&hasProbe != 0 {
@@ -223,11 +235,14 @@ func (s *Stream) pack(p *Packer) {
 func (s *Stream) unpack(u *Unpacker) {
 	v := u.Uint()
 	has := v >> 8
-	s.flags, s.wscale, s.OptionLen, s.MSS = streamFlags(v), int8(v>>16), uint8(v>>24), uint16(v>>32)
+	s.flags, s.MSS, s.OptionLen, s.wscale = streamFlags(v), uint16(v>>12), uint8(v>>28), int8(v>>36)-1
 	s.ISN = wire.Seq(u.Uint())
 	s.Nxt = u.Seq(s.ISN)
-	s.Max = u.Seq(s.Nxt)
-	s.Acked = u.Seq(s.Max)
+	s.Max, s.Acked = s.Nxt, s.Nxt
+	if has&hasOpen != 0 {
+		s.Max = u.Seq(s.Nxt)
+		s.Acked = u.Seq(s.Max)
+	}
 	s.Window = uint32(u.Uint())
 	s.MinRTT = u.Int()
 	s.probeEnd = s.Max

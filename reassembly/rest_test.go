@@ -171,7 +171,7 @@ func TestPackIsUnseen(t *testing.T) {
 		n := 0
 		fuzzSegments(in, func(s *Segment) {
 			if pack {
-				table.Ahead([]Segment{*s}, []uint16{0})
+				table.fetch([]Segment{*s}, []uint16{0})
 			}
 			table.Feed(s)
 			if pack {

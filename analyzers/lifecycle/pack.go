@@ -61,11 +61,32 @@ const (
 	hasPooled = 1 << iota
 	hasExchange
 	hasSlowest
+	hasMore // a side sent more than its first data
 )
 
-// Pack writes the state of the connection with the first frame id, and first
-// and last segment at the times start and last.
-func (s *State) Pack(p *reassembly.Packer, id uint64, start, last int64) {
+// Known is what is known of a state's connection without the state.
+type Known struct {
+	ID, LastFrame uint64 // first and last frame
+	Start, Last   int64  // capture time of first and last segment
+	Streams       *[2]reassembly.Stream
+}
+
+// opening returns what the client's SYN is like, and the answer to it, syn.
+func (k *Known) opening(client wire.Dir) mark {
+	return mark{time: k.Start, frame: 1, seq: k.Streams[client].ISN}
+}
+
+func (k *Known) answer(server wire.Dir, syn *mark) mark {
+	return mark{time: syn.time, frame: syn.frame, seq: k.Streams[server].ISN, ack: syn.seq.Add(1)}
+}
+
+// latest returns what data of the client's at the end is like.
+func (k *Known) latest(client wire.Dir) mark {
+	return mark{time: k.Last, frame: uint32(k.LastFrame-k.ID) + 1, seq: k.Streams[client].Nxt, ack: k.Streams[client.Flip()].Nxt}
+}
+
+// Pack writes the state of a connection of which the rest is known.
+func (s *State) Pack(p *reassembly.Packer, k *Known) {
 	has := uint64(0)
 	if s.closing|s.idle|s.resend != 0 {
 		has |= hasPooled
@@ -76,27 +97,35 @@ func (s *State) Pack(p *reassembly.Packer, id uint64, start, last int64) {
 	if s.last.Slowest != s.last.span() {
 		has |= hasSlowest
 	}
+	if s.lastData != s.firstData {
+		has |= hasMore
+	}
 	stray := uint64(0)
 	if s.stray {
 		stray = 1
 	}
-	p.Uint(has | uint64(s.clientDir)<<3 | uint64(s.clientBy)<<4 | stray<<6 | uint64(s.syns[0])<<7 | uint64(s.syns[1])<<15 |
-		uint64(s.Missing)<<23)
+	p.Uint(has | uint64(s.clientDir)<<4 | uint64(s.clientBy)<<5 | stray<<7 | uint64(s.syns[0])<<8 | uint64(s.syns[1])<<16 |
+		uint64(s.Missing)<<24)
 	c, v := s.clientDir, s.clientDir.Flip()
-	s.syn[c].pack(p, &mark{time: start, hasAck: true}, false)
-	s.syn[v].pack(p, &s.syn[c], true)
+	ref := k.opening(c)
+	s.syn[c].pack(p, &ref, false)
+	ref = k.answer(v, &s.syn[c])
+	s.syn[v].pack(p, &ref, false)
 	s.established.pack(p, &s.syn[v], true)
 	s.firstData[c].pack(p, &s.established, false)
 	s.firstData[v].pack(p, &s.firstData[c], true)
-	s.lastData[c].pack(p, &s.firstData[c], false)
-	s.lastData[v].pack(p, &s.firstData[v], false)
+	if has&hasMore != 0 {
+		ref = k.latest(c)
+		s.lastData[c].pack(p, &ref, false)
+		s.lastData[v].pack(p, &s.lastData[c], true)
+	}
 	for d := range 2 {
 		p.Int(s.bytes[d])
 		p.Uint(uint64(s.segments[d]))
 		p.Uint(uint64(s.retrans[d]))
 	}
-	p.Int(int64(s.lastFrame - id))
-	p.Int(last - s.lastTime)
+	p.Int(int64(s.lastFrame - k.LastFrame))
+	p.Int(k.Last - s.lastTime)
 	p.Int(s.longest)
 	p.Uint(uint64(s.Requests))
 	p.Uint(uint64(s.Responses))
@@ -113,11 +142,11 @@ func (s *State) Pack(p *reassembly.Packer, id uint64, start, last int64) {
 	p.Uint(uint64(x.Index))
 	p.Uint(uint64(x.ReqBits))
 	p.Uint(uint64(x.RespBits))
-	ref := s.near(c, id)
-	x.ReqStart.Pack(p, &ref)
+	data := s.near(c, k.ID)
+	x.ReqStart.Pack(p, &data)
 	x.ReqEnd.Pack(p, &x.ReqStart)
-	ref = s.near(v, id)
-	x.RespStart.Pack(p, &ref)
+	data = s.near(v, k.ID)
+	x.RespStart.Pack(p, &data)
 	x.RespEnd.Pack(p, &x.RespStart)
 	p.Int(int64(x.KeepAliveTimeout))
 	p.Int(int64(x.KeepAliveMax))
@@ -131,26 +160,33 @@ func (s *State) Pack(p *reassembly.Packer, id uint64, start, last int64) {
 }
 
 // Unpack reads what Pack wrote, into a zero state.
-func (s *State) Unpack(u *reassembly.Unpacker, id uint64, start, last int64) {
+func (s *State) Unpack(u *reassembly.Unpacker, k *Known) {
 	has := u.Uint()
-	s.clientDir, s.clientBy, s.stray = wire.Dir(has>>3&1), roleBy(has>>4&3), has>>6&1 != 0
-	s.syns[0], s.syns[1] = uint8(has>>7), uint8(has>>15)
-	s.Missing = Evidence(has >> 23)
+	s.clientDir, s.clientBy, s.stray = wire.Dir(has>>4&1), roleBy(has>>5&3), has>>7&1 != 0
+	s.syns[0], s.syns[1] = uint8(has>>8), uint8(has>>16)
+	s.Missing = Evidence(has >> 24)
 	c, v := s.clientDir, s.clientDir.Flip()
-	s.syn[c].unpack(u, &mark{time: start, hasAck: true}, false)
-	s.syn[v].unpack(u, &s.syn[c], true)
+	ref := k.opening(c)
+	s.syn[c].unpack(u, &ref, false)
+	ref = k.answer(v, &s.syn[c])
+	s.syn[v].unpack(u, &ref, false)
 	s.established.unpack(u, &s.syn[v], true)
 	s.firstData[c].unpack(u, &s.established, false)
 	s.firstData[v].unpack(u, &s.firstData[c], true)
-	s.lastData[c].unpack(u, &s.firstData[c], false)
-	s.lastData[v].unpack(u, &s.firstData[v], false)
+	if has&hasMore != 0 {
+		ref = k.latest(c)
+		s.lastData[c].unpack(u, &ref, false)
+		s.lastData[v].unpack(u, &s.lastData[c], true)
+	} else {
+		s.lastData = s.firstData
+	}
 	for d := range 2 {
 		s.bytes[d] = u.Int()
 		s.segments[d] = uint32(u.Uint())
 		s.retrans[d] = uint32(u.Uint())
 	}
-	s.lastFrame = id + uint64(u.Int())
-	s.lastTime = last - u.Int()
+	s.lastFrame = k.LastFrame + uint64(u.Int())
+	s.lastTime = k.Last - u.Int()
 	s.longest = u.Int()
 	s.Requests, s.Responses, s.answered = uint32(u.Uint()), uint32(u.Uint()), uint32(u.Uint())
 	if has&hasPooled != 0 {
@@ -161,11 +197,11 @@ func (s *State) Unpack(u *reassembly.Unpacker, id uint64, start, last int64) {
 	}
 	x := &s.last
 	x.Index, x.ReqBits, x.RespBits = uint32(u.Uint()), http1.Bits(u.Uint()), http1.Bits(u.Uint())
-	ref := s.near(c, id)
-	x.ReqStart.Unpack(u, &ref)
+	data := s.near(c, k.ID)
+	x.ReqStart.Unpack(u, &data)
 	x.ReqEnd.Unpack(u, &x.ReqStart)
-	ref = s.near(v, id)
-	x.RespStart.Unpack(u, &ref)
+	data = s.near(v, k.ID)
+	x.RespStart.Unpack(u, &data)
 	x.RespEnd.Unpack(u, &x.RespStart)
 	x.KeepAliveTimeout, x.KeepAliveMax = int32(u.Int()), int32(u.Int())
 	w := u.Uint()

@@ -49,8 +49,21 @@ func (t *State) Unpack(u *reassembly.Unpacker, data *[2]http1.Mark) {
 	}
 }
 
-// hasAckAt says that ackAt is packed; the bits before it are flags.
-const hasAckAt = 2 << 6
+// What the first number of packed turns holds: a bit each for the flags, for
+// ackAt being packed and for the figures that are not 0, and then the index.
+const (
+	turnFlags   = 1
+	hasAckAt    = 1 << 7
+	turnFigures = 8
+	turnIndex   = turnFigures + 12
+)
+
+// figures returns the numbers of a turn, most of them 0.
+func (s *turns) figures() [12]int64 {
+	w := &s.t
+	return [12]int64{w.ReqBytes, w.RespBytes, int64(w.Idle), int64(w.RTT), int64(w.Flights), w.FirstFlight, w.LastFlight,
+		w.MaxFlight, w.EarlierMax, s.flight, s.previous, s.best}
+}
 
 // Pack writes the turn under way and gives its memory back.
 func (t *Turns) Pack(p *reassembly.Packer, pool *Pool, client, server *http1.Mark) {
@@ -63,17 +76,24 @@ func (t *Turns) Pack(p *reassembly.Packer, pool *Pool, client, server *http1.Mar
 	has := uint64(1)
 	for i, b := range [...]bool{w.Growing, w.AckClocked, w.Handshake, w.First, w.Retransmitted, s.client, s.ackAt != 0} {
 		if b {
-			has |= 2 << i
+			has |= 1 << (turnFlags + i)
 		}
 	}
-	p.Uint(has | uint64(w.Index)<<8)
+	figures := s.figures()
+	for i, n := range figures {
+		if n != 0 {
+			has |= 1 << (turnFigures + i)
+		}
+	}
+	p.Uint(has | uint64(w.Index)<<turnIndex)
 	w.ReqFirst.Pack(p, client)
 	w.ReqLast.Pack(p, &w.ReqFirst)
 	w.RespFirst.Pack(p, server)
 	w.RespLast.Pack(p, &w.RespFirst)
-	for _, n := range [...]int64{w.ReqBytes, w.RespBytes, int64(w.Idle), int64(w.RTT), int64(w.Flights), w.FirstFlight, w.LastFlight,
-		w.MaxFlight, w.EarlierMax, s.flight, s.previous, s.best} {
-		p.Int(n)
+	for _, n := range figures {
+		if n != 0 {
+			p.Int(n)
+		}
 	}
 	p.Int(s.lastData - w.RespLast.Time)
 	if s.ackAt != 0 {
@@ -94,16 +114,22 @@ func (t *Turns) Unpack(u *reassembly.Unpacker, pool *Pool, client, server *http1
 	t.s = s
 	w := &s.t
 	for i, b := range [...]*bool{&w.Growing, &w.AckClocked, &w.Handshake, &w.First, &w.Retransmitted, &s.client} {
-		*b = has&(2<<i) != 0
+		*b = has&(1<<(turnFlags+i)) != 0
 	}
-	w.Index = uint32(has >> 8)
+	w.Index = uint32(has >> turnIndex)
 	w.ReqFirst.Unpack(u, client)
 	w.ReqLast.Unpack(u, &w.ReqFirst)
 	w.RespFirst.Unpack(u, server)
 	w.RespLast.Unpack(u, &w.RespFirst)
-	w.ReqBytes, w.RespBytes, w.Idle, w.RTT = u.Int(), u.Int(), time.Duration(u.Int()), time.Duration(u.Int())
-	w.Flights, w.FirstFlight, w.LastFlight, w.MaxFlight, w.EarlierMax = int(u.Int()), u.Int(), u.Int(), u.Int(), u.Int()
-	s.flight, s.previous, s.best = u.Int(), u.Int(), u.Int()
+	var figures [12]int64
+	for i := range figures {
+		if has&(1<<(turnFigures+i)) != 0 {
+			figures[i] = u.Int()
+		}
+	}
+	w.ReqBytes, w.RespBytes, w.Idle, w.RTT = figures[0], figures[1], time.Duration(figures[2]), time.Duration(figures[3])
+	w.Flights, w.FirstFlight, w.LastFlight, w.MaxFlight, w.EarlierMax = int(figures[4]), figures[5], figures[6], figures[7], figures[8]
+	s.flight, s.previous, s.best = figures[9], figures[10], figures[11]
 	s.lastData = w.RespLast.Time + u.Int()
 	if has&hasAckAt != 0 {
 		s.ackAt = w.RespLast.Time + u.Int()
