@@ -54,6 +54,26 @@ type Source interface {
 	Close() error
 }
 
+// ErrPause is what Next returns where it would go on to the next piece of a
+// source that is read ahead. The next call does.
+var ErrPause = errors.New("end of a piece")
+
+// Ahead is a source that can be read ahead, in pieces: by several goroutines,
+// beside one that calls Next. What a processor's core has read is then still in
+// its cache when that core calls Next.
+type Ahead interface {
+	Source
+	// Pieces says that pieces are wanted, before the first call of Next: from
+	// then on it pauses. It reports whether the source can do that.
+	Pieces() bool
+	// ReadAhead reads piece n, counted from 0. Of those that Next has not gone on
+	// to, it reads but the first few, and each once.
+	ReadAhead(n uint64)
+	// Piece returns the number of the piece that Next goes on to. It must not be
+	// called at once with Next.
+	Piece() uint64
+}
+
 // Info describes a source.
 type Info struct {
 	Name      string     // file name as the user gave it, "-" for standard input

@@ -11,6 +11,9 @@ import (
 // block is still there when its records are walked.
 const blockSize = 1 << 18
 
+// poolKeep is more blocks than are ever on their way.
+const poolKeep = 64
+
 // blockReader walks a stream through recycled blocks. What it shows are slices
 // of the block at hand; only the record that straddles a block's end is moved,
 // to the front of the next one.
@@ -25,6 +28,12 @@ type blockReader struct {
 	pool  *capture.BlockPool
 	large *capture.BlockPool // for records beyond a block; made when first needed
 	width int                // block size of large
+
+	pieces  *pieces  // read ahead instead of src, nil if not
+	stored  *counter // of what pieces were taken, if there are
+	pausing bool     // before the next piece
+	paused  bool     // has just paused
+	sealed  bool     // must not pause
 }
 
 // has makes sure that n bytes stand at pos, and reports whether they do. They
@@ -39,6 +48,9 @@ func (b *blockReader) offset() int64 { return b.base + int64(b.pos) }
 func (b *blockReader) fill(n int) bool {
 	if b.err != nil {
 		return false
+	}
+	if b.pieces != nil {
+		return b.goOn(n)
 	}
 	if b.blk == nil || b.pos+n > len(b.blk.Buf) {
 		b.turn(n)
@@ -71,11 +83,7 @@ func (b *blockReader) turn(n int) {
 	blk := b.pool.Get()
 	if len(blk.Buf) < n {
 		blk.Release()
-		if b.width < n {
-			b.width = 1 << bits.Len(uint(n-1))
-			b.large = capture.NewBlockPool(b.width, 2)
-		}
-		blk = b.large.Get()
+		blk = b.largeBlock(n)
 	}
 	copy(blk.Buf, rest)
 	if old != nil {
@@ -83,6 +91,15 @@ func (b *blockReader) turn(n int) {
 	}
 	b.base += int64(b.pos)
 	b.blk, b.buf, b.pos = blk, blk.Buf[:len(rest)], 0
+}
+
+// largeBlock returns a block of at least n bytes, for a record beyond others.
+func (b *blockReader) largeBlock(n int) *capture.Block {
+	if b.width < n {
+		b.width = 1 << bits.Len(uint(n-1))
+		b.large = capture.NewBlockPool(b.width, 2)
+	}
+	return b.large.Get()
 }
 
 // skip passes over n bytes without holding them together.
@@ -106,6 +123,9 @@ func (b *blockReader) stop(err error) {
 
 func (b *blockReader) close() {
 	b.stop(io.ErrClosedPipe)
+	if b.pieces != nil {
+		b.pieces.close()
+	}
 	if b.blk != nil {
 		b.blk.Release()
 		b.blk, b.buf, b.base, b.pos = nil, nil, b.offset(), 0

@@ -44,6 +44,10 @@ func check(t *testing.T, b []byte) []got {
 	if !cmp.Equal(all, again) || fmt.Sprint(err) != fmt.Sprint(err2) {
 		t.Errorf("in pieces %d packets, %v; else %d, %v", len(again), err2, len(all), err)
 	}
+	again, _, _, err2 = readAhead(t, b, 64, 32)
+	if !cmp.Equal(all, again) || fmt.Sprint(err) != fmt.Sprint(err2) {
+		t.Errorf("read ahead %d packets, %v; else %d, %v", len(again), err2, len(all), err)
+	}
 	return all
 }
 

@@ -188,6 +188,8 @@ func (r *pcapReader) Next(p *capture.Packet) error {
 // makes sense a few bytes later.
 func (r *pcapReader) checkLayout() error {
 	in := &r.in
+	in.sealed = true
+	defer func() { in.sealed = false }()
 	// Times near 1970 are made up, and too much like other small numbers.
 	if r.began < 1e8 || r.plausible(in.buf[in.pos:]) || !in.has(12+recordHeader) {
 		return nil

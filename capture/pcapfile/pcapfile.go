@@ -168,7 +168,7 @@ func newReader(r io.Reader, name string, size int64, opts Options, closer io.Clo
 		size = -1 // unknown, uncompressed
 	}
 	f.in.pool = opts.Pool
-	if f.in.pool == nil {
+	if f.ownPool = opts.Pool == nil; f.ownPool {
 		f.in.pool = ownPool(size)
 	}
 	src, err := f.detect(head)
@@ -184,7 +184,7 @@ func ownPool(size int64) *capture.BlockPool {
 	if size >= 0 && size < blockSize {
 		return capture.NewBlockPool(int(size)+headSize, 2)
 	}
-	return capture.NewBlockPool(blockSize, 64)
+	return capture.NewBlockPool(blockSize, poolKeep)
 }
 
 // prefix puts the bytes already read back before the rest.
@@ -244,6 +244,7 @@ type file struct {
 	compression compression
 	release     func()    // frees the decompressor, may be nil
 	closer      io.Closer // may be nil
+	ownPool     bool
 	closed      bool
 }
 
@@ -282,6 +283,10 @@ func (f *file) free() {
 func (f *file) end() error {
 	if f.err != nil {
 		return f.err
+	}
+	if f.in.paused {
+		f.in.paused = false
+		return capture.ErrPause
 	}
 	if len(f.in.buf) == f.in.pos && f.in.err == io.EOF {
 		f.err = io.EOF

@@ -217,6 +217,8 @@ func (r *ngReader) held(total, least uint32) ([]byte, error) {
 func (r *ngReader) pass(total uint32) error {
 	in := &r.in
 	start := in.offset()
+	in.sealed = true // begun anew it would begin elsewhere
+	defer func() { in.sealed = false }()
 	if !in.skip(int64(total)-4) || !in.has(4) {
 		return r.short(start)
 	}

@@ -16,8 +16,7 @@ import (
 // Options of Run.
 type Options struct {
 	Decoder capture.DecoderOptions
-	// Progress, if set, is called every few thousand packets from Run's
-	// goroutine.
+	// Progress, if set, is called every few thousand packets by whoever reads.
 	Progress func(capture.Info)
 	// Tick, if set, is called for each worker, in its goroutine, whenever the
 	// source is idle and every some thousand packets, with the same values for
@@ -59,7 +58,8 @@ const (
 	batchMost     = 2048
 	batchesAhead  = 4
 	aheadSegments = 32
-	inPlace       = 2 // workers up to which the reader decodes what it reads
+	batchBytes    = 1 << 18 // of packets, unless the source is read in pieces
+	inPlace       = 2       // workers up to which who reads a packet decodes it
 	progressEvery = 1 << 12
 	tickEvery     = 1 << 14
 )
@@ -118,34 +118,29 @@ func (b *batch) release() {
 
 // Run reads src to its end. Each segment goes to the worker that its
 // connection hashes to; with one worker it is called in Run's goroutine, else
-// each has one. A segment's slices are borrowed: valid until the worker
+// each has one, and with two they read in turns. A segment's slices are borrowed: valid until the worker
 // returns. Run returns when all workers are done, with the source's error, nil
 // at its end.
 func Run(src capture.Source, workers []func(*capture.Segment), opts Options) (Totals, error) {
-	r := reader{src: src, opts: opts, batch: newBatch(len(workers))}
 	v := &sieve{dec: capture.NewDecoder(opts.Decoder)}
-	finish := func() {}
-	switch {
-	case len(workers) == 1:
+	r := &reader{src: src, opts: opts}
+	switch len(workers) {
+	case 1:
 		r.sieve = v
-		r.hand = func(b *batch) *batch {
+		r.run(newBatch(1), func(b *batch) *batch {
 			b.work(0, workers[0], &opts)
 			b.release()
 			return b
-		}
-	case len(workers) <= inPlace:
+		})
+	case 2:
 		r.sieve = v
-		d := newDealer(workers, &opts)
-		r.hand, finish = d.hand, d.finish
+		pair(r, workers)
 	default:
-		d := newDealer(workers, &opts)
-		r.hand, finish = d.sift(v)
+		newDealer(workers, &opts).run(r, v)
 	}
-	err := r.run()
-	finish()
 	v.dec.Finish()
 	r.totals.Segments, r.totals.Skipped = v.segments, v.dec.Skipped
-	return r.totals, err
+	return r.totals, r.err
 }
 
 // sieve makes segments of packets, leaves out what the capture holds twice and
@@ -197,29 +192,59 @@ func (b *batch) work(i int, work func(*capture.Segment), opts *Options) {
 
 // reader reads packets, and decodes them if nobody else does.
 type reader struct {
-	src    capture.Source
-	opts   Options
+	src     capture.Source
+	opts    Options
+	sieve   *sieve // nil where another goroutine decodes
+	pausing bool   // src says where batches end
+
 	totals Totals
 	came   int64 // see Segment.Came
 	before int64 // time of the packet before
-	batch  *batch
-	hand   func(*batch) *batch // hands a batch over and returns an empty one
-	sieve  *sieve              // nil where another goroutine decodes
+	packet capture.Packet
+	kept   bool  // packet belongs to the next batch
+	paused bool  // src has just said so
+	err    error // why src ended, nil at its end
 }
 
-func (r *reader) run() error {
-	var p capture.Packet
-	t := &r.totals
-	var err error
+// run reads to the end, batch by batch. It calls hand to hand a batch over and
+// get an empty one.
+func (r *reader) run(b *batch, hand func(*batch) *batch) {
+	for r.fill(b) {
+		b = hand(b)
+	}
+	hand(b)
+}
+
+// fill reads packets into b until it holds enough, or is to be handed over with
+// what it holds. It returns false when the source has ended.
+func (r *reader) fill(b *batch) bool {
+	p, t := &r.packet, &r.totals
+	bytes := 0
+	r.paused = false
+	if r.kept {
+		r.kept = false
+		bytes += r.take(b)
+	}
 	for {
-		if err = r.src.Next(&p); err != nil {
-			if !errors.Is(err, capture.ErrIdle) {
-				break
+		if err := r.src.Next(p); err != nil {
+			switch {
+			case errors.Is(err, capture.ErrPause):
+				r.paused = true
+				return true
+			case errors.Is(err, capture.ErrIdle):
+				if r.opts.Tick == nil {
+					continue
+				}
+				b.tick = r.now(true)
+				return true
 			}
-			if r.opts.Tick != nil {
-				r.flush(r.now(true))
+			if r.opts.Progress != nil {
+				r.opts.Progress(r.src.Info())
 			}
-			continue
+			if !errors.Is(err, io.EOF) {
+				r.err = err
+			}
+			return false
 		}
 		t.Packets++
 		switch {
@@ -228,7 +253,7 @@ func (r *reader) run() error {
 		case p.Time >= t.Last:
 			t.Last = p.Time
 		default:
-			r.back(&p)
+			r.back(p)
 		}
 		if t.Packets > 1 {
 			r.came = max(r.came, min(p.Time, r.before))
@@ -238,34 +263,27 @@ func (r *reader) run() error {
 			r.opts.Progress(r.src.Info())
 		}
 		if r.opts.Tick != nil && t.Packets%tickEvery == 0 {
-			r.flush(r.now(false)) // before this packet's segment: it belongs behind
+			b.tick, r.kept = r.now(false), true // before this packet's segment: it belongs behind
+			return true
 		}
-		b := r.batch
-		b.hold(p.Block)
-		if r.sieve != nil {
-			r.sieve.take(b, &p, t.Last, r.came)
-		} else {
-			b.packets[b.read] = lent{p, t.Last, r.came}
-			b.read++
-		}
-		if max(b.n, b.read) == len(b.segs) {
-			r.flush(nil)
+		bytes += r.take(b)
+		if max(b.n, b.read) == len(b.segs) || bytes >= batchBytes && !r.pausing {
+			return true
 		}
 	}
-	r.flush(nil)
-	if r.opts.Progress != nil {
-		r.opts.Progress(r.src.Info())
-	}
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
 }
 
-// flush hands over all that is there, followed by t unless that is nil.
-func (r *reader) flush(t *Tick) {
-	r.batch.tick = t
-	r.batch = r.hand(r.batch)
+// take puts the packet at hand into b, and returns its length.
+func (r *reader) take(b *batch) int {
+	p := &r.packet
+	b.hold(p.Block)
+	if r.sieve != nil {
+		r.sieve.take(b, p, r.totals.Last, r.came)
+	} else {
+		b.packets[b.read] = lent{*p, r.totals.Last, r.came}
+		b.read++
+	}
+	return len(p.Data)
 }
 
 // now returns the tick at hand.
@@ -299,7 +317,7 @@ type dealer struct {
 
 func newDealer(workers []func(*capture.Segment), opts *Options) *dealer {
 	n := len(workers)
-	d := &dealer{full: make([]chan *batch, n), free: make(chan *batch, batchesAhead+1)}
+	d := &dealer{full: make([]chan *batch, n), free: make(chan *batch, batchesAhead+2)}
 	for range cap(d.free) {
 		d.free <- newBatch(n)
 	}
@@ -326,18 +344,12 @@ func (d *dealer) give(b *batch) {
 	}
 }
 
-func (d *dealer) hand(b *batch) *batch {
-	d.give(b)
-	return <-d.free
-}
-
-// sift returns what hands batches to a goroutine that decodes them for the
-// workers, and what waits for all of these. Many workers wait for the reader:
-// what it need not do itself is done beside it.
-func (d *dealer) sift(v *sieve) (hand func(*batch) *batch, finish func()) {
+// run reads in this goroutine, and decodes for the workers in one of its own.
+// Many workers wait for the reader: what it need not do itself is done beside
+// it.
+func (d *dealer) run(r *reader, v *sieve) {
 	full := make(chan *batch, 1)
-	var sifted sync.WaitGroup
-	sifted.Go(func() {
+	d.done.Go(func() {
 		for b := range full {
 			for i := range b.packets[:b.read] {
 				p := &b.packets[i]
@@ -345,22 +357,14 @@ func (d *dealer) sift(v *sieve) (hand func(*batch) *batch, finish func()) {
 			}
 			d.give(b)
 		}
+		for _, full := range d.full {
+			close(full)
+		}
 	})
-	hand = func(b *batch) *batch {
+	r.run(<-d.free, func(b *batch) *batch {
 		full <- b
 		return <-d.free
-	}
-	finish = func() {
-		close(full)
-		sifted.Wait()
-		d.finish()
-	}
-	return hand, finish
-}
-
-func (d *dealer) finish() {
-	for _, full := range d.full {
-		close(full)
-	}
+	})
+	close(full)
 	d.done.Wait()
 }

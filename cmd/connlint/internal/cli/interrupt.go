@@ -106,7 +106,23 @@ type breakable struct {
 	capture.Source
 	come    *atomic.Bool
 	packets uint64
+	ahead   capture.Ahead // Source, if it is that
 }
+
+// Pieces implements [capture.Ahead].
+func (b *breakable) Pieces() bool {
+	ahead, ok := b.Source.(capture.Ahead)
+	if ok && ahead.Pieces() {
+		b.ahead = ahead
+	}
+	return b.ahead != nil
+}
+
+// ReadAhead implements [capture.Ahead].
+func (b *breakable) ReadAhead(n uint64) { b.ahead.ReadAhead(n) }
+
+// Piece implements [capture.Ahead].
+func (b *breakable) Piece() uint64 { return b.ahead.Piece() }
 
 func (b *breakable) Next(p *capture.Packet) error {
 	if b.come.Load() {
