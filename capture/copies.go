@@ -87,7 +87,8 @@ func identity(s *Segment) uint64 {
 	o := s.Options
 	if s.Flags&wire.SYN != 0 {
 		// Routers rewrite the MSS: of a SYN's options only TSval counts.
-		for it := wire.Options(o); it.Next(); {
+		it := wire.Options(o) // as the loop's own it would be copied for each turn
+		for it.Next() {
 			if val, _, ok := it.Timestamps(); ok {
 				return fold(h^uint64(val), l)
 			}

@@ -317,7 +317,8 @@ func (s *Stream) syn(peer *Stream, seg *Segment) bool {
 	s.flags &^= scaled
 	peer.flags &^= scaled
 	s.ISN, s.MSS, s.wscale = seg.Seq, 0, -1
-	for it := wire.Options(seg.Options); it.Next(); {
+	it := wire.Options(seg.Options) // as the loop's own it would be copied for each turn
+	for it.Next() {
 		if n, ok := it.MSS(); ok {
 			s.MSS = uint16(n)
 		}

@@ -108,7 +108,7 @@ func (t *Table[S]) data(c *Conn[S], d wire.Dir, s *Segment, seq wire.Seq, fin bo
 	x, y := &c.Streams[d], &c.Streams[d.Flip()]
 	acks := s.Flags&wire.ACK != 0
 	if x.pend == 0 && seq.LessEq(x.Nxt) && y.allows(s.Ack, acks) {
-		t.span = Span{Time: s.Time, Frame: s.Frame, Ack: s.Ack}
+		t.span.Bytes, t.span.Time, t.span.Frame, t.span.Ack = nil, s.Time, s.Frame, s.Ack // a literal would be made aside and copied
 		if s.Len > 0 {
 			t.deliver(c, d, seq, s.Len, s.Payload)
 		}
