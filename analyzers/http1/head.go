@@ -1,6 +1,9 @@
 package http1
 
-import "bytes"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // headParse is the scratch that one head is parsed into. Its slices point into
 // the bytes it was given.
@@ -78,6 +81,12 @@ func mayStart(side Side, b []byte) bool {
 			}
 		}
 		return true
+	}
+	if len(b) >= 5 { // as most begin
+		switch w := binary.LittleEndian.Uint32(b); {
+		case w == 'G'|'E'<<8|'T'<<16|' '<<24, w == 'P'|'U'<<8|'T'<<16|' '<<24, w == 'P'|'O'<<8|'S'<<16|'T'<<24 && b[4] == ' ':
+			return true
+		}
 	}
 	for i, c := range b[:min(len(b), maxMethod+1)] {
 		if !isToken(c) {

@@ -635,6 +635,9 @@ func (m *Message) fill(p *headParse, end Mark, f Framing) {
 func (t *Transaction) words(p *headParse) {
 	t.buf = t.buf[:0]
 	t.Method = p.method
+	if p.host != nil && p.agent != nil && t.together(p) {
+		return
+	}
 	t.MethodName = t.keep(p.h.MethodName, maxMethod)
 	t.Target, t.TargetLen = t.keep(p.h.Target, MaxTarget), len(p.h.Target)
 	if p.host != nil {
@@ -643,10 +646,37 @@ func (t *Transaction) words(p *headParse) {
 	if p.agent != nil {
 		t.UserAgent = t.keep(p.agent, MaxAgent)
 	}
+	t.form()
+}
+
+// form notes the form of the target.
+func (t *Transaction) form() {
 	if absolute(t.Target) {
 		t.Req.Bits |= AbsoluteForm
 	}
 }
+
+// together copies the words with all that stands between them, and reports
+// whether that is short: one copy of a hundred bytes takes less than four of a
+// few.
+func (t *Transaction) together(p *headParse) bool {
+	raw := p.h.Raw
+	at := func(word []byte) int { return cap(raw) - cap(word) } // it is a part of raw
+	host, agent := at(p.host), at(p.agent)
+	n := max(host+len(p.host), agent+len(p.agent))
+	if n > maxTogether || len(p.h.MethodName) > maxMethod {
+		return false
+	}
+	t.buf = append(t.buf, raw[:n]...)
+	part := func(from int, word []byte) []byte { return t.buf[from : from+len(word) : from+len(word)] }
+	t.MethodName, t.Target, t.TargetLen = part(0, p.h.MethodName), part(at(p.h.Target), p.h.Target), len(p.h.Target)
+	t.Host, t.UserAgent = part(host, p.host), part(agent, p.agent)
+	t.form()
+	return true
+}
+
+// maxTogether is how much of a head is copied for the words in it.
+const maxTogether = 256
 
 func (s *Session) requestHead(e *Env, d *dir, end Mark, cut bool) {
 	t, p := s.cli, &e.p
