@@ -97,7 +97,9 @@ func TestSmallestNLaws(t *testing.T) {
 // number is a value of a Lowest.
 type number int
 
-func (n number) Compare(o number) int { return cmp.Compare(n, o) }
+func (n number) Columns() accum.Columns { return accum.Columns{int64(n)} }
+
+func (number) Of(c accum.Columns) number { return number(c[0]) }
 
 func TestLowestLaws(t *testing.T) {
 	rulestest.Values(t, rapid.Custom(func(t *rapid.T) number { return number(rapid.IntRange(0, 30).Draw(t, "number")) }),
@@ -155,7 +157,7 @@ func BenchmarkLarge(b *testing.B) {
 		for b.Loop() {
 			var s accum.SmallestN[number]
 			for _, v := range values {
-				s = s.Add(number(v), n, number.Compare)
+				s = s.Add(number(v), n, cmp.Compare[number])
 			}
 		}
 	})

@@ -1,146 +1,216 @@
 package accum
 
 import (
+	"cmp"
 	"encoding/json"
 	"slices"
 )
 
-// Ordered is a value with a total order. Values that compare equal must be
-// alike in all that matters.
-type Ordered[T any] interface{ Compare(T) int }
+// Columns are the fields of a value that a [Lowest] holds, in the order of
+// their weight: the first says which of two comes first, the second where that
+// is the same, and so on.
+type Columns [4]int64
 
-// Lowest holds the n smallest of the values added, as [SmallestN] does, where
-// n is in the thousands. Use one n for all calls.
-type Lowest[T Ordered[T]] struct {
-	chunked[T]
-	sorted int  // those from the beginning that are in order
-	two    bool // and so are the others, behind them
-	most   int
-	full   bool // the last of most, in order, bounds what is taken
+func (c *Columns) compare(o *Columns) int {
+	if c[0] != o[0] {
+		return cmp.Compare(c[0], o[0])
+	}
+	return slices.Compare(c[1:], o[1:])
 }
 
-// slack is how many values more than n are held before the largest go: to put
+// Row is a value that can be told by its columns.
+type Row[T any] interface {
+	Columns() Columns
+	// Of returns the value with those columns. What it is called on does not
+	// matter.
+	Of(Columns) T
+}
+
+// Lowest holds the n values added that come first, where n is in the
+// thousands: as [SmallestN] does, but packed, and at their best where they come
+// nearly in order. n may only fall from call to call.
+type Lowest[T Row[T]] struct{ lowest }
+
+type lowest struct {
+	first rows
+	late  []Columns // those that came last, in order: some find their place here
+	mixed bool      // first is in no order
+	most  int
+	bound Columns // of the last of most; valid with full
+	full  bool    // there were more
+}
+
+// slack is how many values more than n are held before the last go: to put
 // each in its place as it comes would move thousands.
 func slack(n int) int { return max(n/2, 16) }
-
-// Add takes in v.
-func (l *Lowest[T]) Add(v T, n int) {
-	if n <= 0 || l.full && v.Compare(*l.at(n - 1)) >= 0 {
-		return
-	}
-	l.most = n
-	if l.n == l.sorted && l.insert(v, n) {
-		return
-	}
-	l.two = false
-	l.push(v)
-	if l.n >= n+slack(n) {
-		l.trim()
-	}
-}
 
 // near is how far from the end a value is put in its place at once.
 const near = 32
 
-// insert puts v in its place among values in order, if that is near the end,
-// and reports whether it is: what is added at the end of things is nearly in
-// the order of their beginnings, and needs no sorting then.
-func (l *Lowest[T]) insert(v T, n int) bool {
-	i := l.n
-	for ; i > 0 && (*l.at(i - 1)).Compare(v) > 0; i-- {
-		if l.n-i == near {
-			return false
-		}
-	}
-	if l.n < n {
-		l.push(v)
-		l.sorted++
-	} else if l.full = true; i == n {
-		return true
-	}
-	for k := l.n - 1; k > i; k-- {
-		*l.at(k) = *l.at(k - 1)
-	}
-	*l.at(i) = v
-	return true
+// Add takes in v.
+func (l *Lowest[T]) Add(v T, n int) {
+	c := v.Columns()
+	l.add(&c, n)
 }
 
-// trim puts the values in order and lets go of the largest.
-func (l *Lowest[T]) trim() {
-	switch {
-	case l.sorted == l.n:
-	case l.two: // to sort two runs costs more than to join them
-		l.list, l.more = l.join(), nil
-		l.n = len(l.list)
-	default:
-		slices.SortFunc(l.flat(), T.Compare)
-	}
-	if l.n >= l.most {
-		if l.n > l.most {
-			l.list, l.n = l.flat()[:l.most], l.most
-		}
-		l.full = l.most > 0
-	}
-	l.sorted, l.two = l.n, false
-}
-
-// join returns the smallest of two runs in order.
-func (l *Lowest[T]) join() []T {
-	out := make([]T, 0, min(l.n, l.most))
-	for i, k := 0, l.sorted; len(out) < cap(out); {
-		if k == l.n || i < l.sorted && (*l.at(i)).Compare(*l.at(k)) <= 0 {
-			out = append(out, *l.at(i))
-			i++
-		} else {
-			out = append(out, *l.at(k))
-			k++
-		}
-	}
-	return out
-}
-
-// Len returns how many values are held: n at most.
-func (l *Lowest[T]) Len() int { return min(l.n, l.most) }
-
-// Values returns the n smallest in order. The slice is l's own.
-func (l *Lowest[T]) Values() []T {
-	l.trim()
-	return l.flat()
-}
-
-// Merge takes in the values of o, which it does not keep.
-func (l *Lowest[T]) Merge(o Lowest[T], n int) {
-	runs := l.n > 0 && l.sorted == l.n && o.sorted == o.n
-	o.parts(func(s []T) {
-		for _, v := range s {
-			if runs {
-				l.push(v)
-			} else {
-				l.Add(v, n)
-			}
-		}
-	})
-	if !runs {
+func (l *lowest) add(c *Columns, n int) {
+	if n <= 0 || l.full && c.compare(&l.bound) >= 0 {
 		return
 	}
-	l.two, l.most = true, n
-	if l.n >= n+slack(n) {
+	l.most = n
+	if len(l.late) == near {
+		for i := range l.late[:near/2] {
+			l.settle(&l.late[i])
+		}
+		l.late = l.late[:copy(l.late, l.late[near/2:])]
+	}
+	i := len(l.late)
+	l.late = append(l.late, *c)
+	for ; i > 0 && l.late[i-1].compare(c) > 0; i-- {
+		l.late[i] = l.late[i-1]
+	}
+	l.late[i] = *c
+	switch held := l.held(); {
+	case held < n:
+	case l.ordered():
+		l.late = l.late[:len(l.late)-(held-n)] // by one at most
+		l.full, l.bound = true, l.first.last
+		if k := len(l.late); k > 0 {
+			l.bound = l.late[k-1]
+		}
+	case held >= n+slack(n):
 		l.trim()
 	}
 }
 
-// MarshalJSON writes the values in order, so that alike sets read alike.
-func (l Lowest[T]) MarshalJSON() ([]byte, error) {
-	c := Lowest[T]{most: l.most}
-	l.parts(func(s []T) { c.list = append(c.list, s...) })
-	c.n = len(c.list)
-	return json.Marshal(c.Values())
+// settle puts a value behind the first ones for good.
+func (l *lowest) settle(c *Columns) {
+	l.mixed = l.mixed || l.first.n > 0 && c.compare(&l.first.last) < 0
+	l.first.push(c)
 }
+
+func (l *lowest) held() int { return l.first.n + len(l.late) }
+
+// ordered reports whether all values are held in order.
+func (l *lowest) ordered() bool {
+	return !l.mixed && (l.first.n == 0 || len(l.late) == 0 || l.late[0].compare(&l.first.last) >= 0)
+}
+
+// Trim lets go of all values but the n that come first.
+func (l *lowest) Trim(n int) {
+	if n < l.most {
+		l.most = max(n, 0)
+	}
+	if l.held() > l.most {
+		l.trim()
+	}
+}
+
+// trim puts the values in order and lets go of those that are too many.
+func (l *lowest) trim() {
+	all := l.sorted()
+	own := lowest{most: l.most, full: len(all) == l.most}
+	for i := range all {
+		own.first.push(&all[i])
+	}
+	own.bound = own.first.last
+	*l = own
+}
+
+// sorted returns the values in order.
+func (l *lowest) sorted() []Columns {
+	all := make([]Columns, 0, l.held())
+	for at := l.walk(); at.next(); {
+		all = append(all, at.row)
+	}
+	if !l.ordered() {
+		slices.SortFunc(all, func(a, b Columns) int { return a.compare(&b) })
+	}
+	return all[:min(len(all), l.most)]
+}
+
+// walk goes through the values as they are held.
+func (l *lowest) walk() walk { return walk{rows: l.first.read(), late: l.late} }
+
+type walk struct {
+	rows reader
+	late []Columns
+	row  Columns
+}
+
+// next goes to the next value, and reports whether there is one.
+func (w *walk) next() bool {
+	if w.rows.next() {
+		w.row = w.rows.row
+		return true
+	}
+	if len(w.late) == 0 {
+		return false
+	}
+	w.row, w.late = w.late[0], w.late[1:]
+	return true
+}
+
+// Len returns how many values are held: n at most.
+func (l *lowest) Len() int { return min(l.held(), l.most) }
+
+// Values returns the n values in order.
+func (l *Lowest[T]) Values() []T {
+	all := l.sorted()
+	out := make([]T, len(all))
+	var v T
+	for i := range all {
+		out[i] = v.Of(all[i])
+	}
+	return out
+}
+
+// Merge takes in the values of o, which it does not keep.
+func (l *Lowest[T]) Merge(o Lowest[T], n int) { l.merge(&o.lowest, n) }
+
+func (l *lowest) merge(o *lowest, n int) {
+	if o.held() == 0 {
+		return
+	}
+	// What is in no order is put in order once, and both are joined.
+	if !l.ordered() {
+		l.trim()
+	}
+	if !o.ordered() {
+		own := *o
+		own.trim()
+		o = &own
+	}
+	both := lowest{most: n}
+	a, b := l.walk(), o.walk()
+	more, other := a.next(), b.next()
+	for both.first.n < n && (more || other) {
+		if more && (!other || a.row.compare(&b.row) <= 0) {
+			both.first.push(&a.row)
+			more = a.next()
+		} else {
+			both.first.push(&b.row)
+			other = b.next()
+		}
+	}
+	both.full = both.first.n == n && n > 0
+	both.bound = both.first.last
+	*l = both
+}
+
+// MarshalJSON writes the values in order, so that alike sets read alike.
+func (l Lowest[T]) MarshalJSON() ([]byte, error) { return json.Marshal(l.Values()) }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
 func (l *Lowest[T]) UnmarshalJSON(b []byte) error {
+	var list []T
+	if err := json.Unmarshal(b, &list); err != nil {
+		return err
+	}
 	*l = Lowest[T]{}
-	err := json.Unmarshal(b, &l.list)
-	l.n, l.most = len(l.list), len(l.list)
-	return err
+	for _, v := range list {
+		l.Add(v, len(list))
+	}
+	l.full = false // n is not known yet
+	return nil
 }

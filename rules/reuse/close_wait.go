@@ -1,7 +1,6 @@
 package reuse
 
 import (
-	"cmp"
 	"fmt"
 
 	"github.com/connlint/connlint/analyzers/http1"
@@ -63,12 +62,15 @@ type Wait struct {
 	Conn     uint64
 }
 
-// Compare orders sockets by since when they wait.
-func (w Wait) Compare(o Wait) int {
-	if w.From != o.From {
-		return cmp.Compare(w.From, o.From)
-	}
-	return cmp.Or(cmp.Compare(w.FIN, o.FIN), cmp.Compare(w.To, o.To))
+// Columns implements accum.Row: sockets are in the order of since when they
+// wait.
+func (w Wait) Columns() accum.Columns {
+	return accum.Columns{w.From, int64(w.FIN), w.To, int64(w.Conn)}
+}
+
+// Of implements accum.Row.
+func (Wait) Of(c accum.Columns) Wait {
+	return Wait{From: c[0], FIN: uint64(c[1]), To: c[2], Conn: uint64(c[3])}
 }
 
 // asleep returns the side that has not closed.

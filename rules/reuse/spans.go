@@ -1,7 +1,6 @@
 package reuse
 
 import (
-	"cmp"
 	"time"
 
 	"github.com/connlint/connlint/analyzers/http1"
@@ -20,12 +19,14 @@ type Span struct {
 	Frame       uint64
 }
 
-// Compare orders spans by when they began.
-func (s Span) Compare(o Span) int {
-	if s.Open != o.Open {
-		return cmp.Compare(s.Open, o.Open)
-	}
-	return cmp.Or(cmp.Compare(s.Frame, o.Frame), cmp.Compare(s.Close, o.Close), cmp.Compare(s.Idle, o.Idle))
+// Columns implements accum.Row: spans are in the order of their beginnings.
+func (s Span) Columns() accum.Columns {
+	return accum.Columns{s.Open, int64(s.Frame), s.Close, s.Idle}
+}
+
+// Of implements accum.Row.
+func (Span) Of(c accum.Columns) Span {
+	return Span{Open: c[0], Frame: uint64(c[1]), Close: c[2], Idle: c[3]}
 }
 
 // Spans is what is known of one pair.

@@ -131,6 +131,16 @@ type Use struct {
 	Frame      uint64
 }
 
+// Columns implements accum.Row: uses are in the order of their beginnings.
+func (u Use) Columns() accum.Columns {
+	return accum.Columns{u.Start, int64(u.Frame), int64(u.Conn), u.End}
+}
+
+// Of implements accum.Row.
+func (Use) Of(c accum.Columns) Use {
+	return Use{Start: c[0], Frame: uint64(c[1]), Conn: uint64(c[2]), End: c[3]}
+}
+
 // Compare orders uses by when they began.
 func (u Use) Compare(o Use) int {
 	if u.Start != o.Start {

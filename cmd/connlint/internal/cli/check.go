@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	runtimemetrics "runtime/metrics"
 	"slices"
 	"time"
 
@@ -277,7 +278,7 @@ func (j *job) read(r *report.Report, paths []string) {
 // readWith is read with judge in place of j.judge. It is given each capture
 // with the files that it is made of.
 func (j *job) readWith(r *report.Report, paths []string, judge func(capture.Source, []string) *runner.Result) {
-	j.collectLate()
+	j.pace()
 	files, err := pcapfile.Expand(paths)
 	r.Unread = unread(r.Unread, "", err)
 	run := func(src capture.Source, files []string) {
@@ -309,15 +310,25 @@ func (j *job) readWith(r *report.Report, paths []string, judge func(capture.Sour
 	j.bar.clear()
 }
 
-// collectLate puts the first garbage collection off until the heap is of 16 MiB,
-// not 4: most captures end with one or two then in place of five, a twentieth of
-// their time. From there on it is as large as always.
-func (j *job) collectLate() {
+// pace lets the heap grow by 16 MiB between garbage collections, or by a quarter
+// if that is more: most captures end after one or two, and what is kept of a
+// large one takes hardly more room than it fills. To collect costs little, since
+// most of it holds no pointers.
+func (j *job) pace() {
 	if j.Env("GOGC") != "" {
 		return
 	}
-	usual := debug.SetGCPercent(400)
-	runtime.AddCleanup(new([64]byte), func(usual int) { debug.SetGCPercent(usual) }, usual)
+	const room = 16 << 20
+	live := []runtimemetrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	var again func(struct{})
+	again = func(struct{}) {
+		runtimemetrics.Read(live)
+		n := max(live[0].Value.Uint64(), 1<<20)
+		debug.SetGCPercent(int(max(100*room/n, 25)))
+		runtime.AddCleanup(new([64]byte), again, struct{}{})
+	}
+	debug.SetGCPercent(400)
+	runtime.AddCleanup(new([64]byte), again, struct{}{})
 }
 
 // openCapture opens the files of one capture: a single one, or those that
