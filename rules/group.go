@@ -125,6 +125,15 @@ type Sampler[A any] interface {
 	Limit(A) (bits http1.Bits, most uint64)
 }
 
+// Limiter is an aggregate whose values keep less, the more keys there are: all
+// of them together are bounded, too.
+type Limiter[A any] interface {
+	// Limit lets go of what a value may not keep where it is one of so many. It
+	// may reuse a. keys only grows from call to call, by powers of two; what is
+	// judged has had the last of them, whatever the shards.
+	Limit(a A, keys int) A
+}
+
 // Grouping is an aggregate whose types are erased. It makes the empty values
 // that shards fill.
 type Grouping interface {
@@ -193,6 +202,7 @@ func (g grouping[F, K, A]) New(keys *Keys) Grouper {
 func newGrouper[F Fact, K comparable, A any](g grouper[F, K, A]) *grouper[F, K, A] {
 	g.taker, _ = any(g.agg).(Taker[F])
 	g.sampler, _ = any(g.agg).(Sampler[A])
+	g.limiter, _ = any(g.agg).(Limiter[A])
 	return &g
 }
 
@@ -250,6 +260,7 @@ type grouper[F Fact, K comparable, A any] struct {
 	agg     Aggregate[F, K, A]
 	taker   Taker[F]                       // agg, nil if it is none
 	sampler Sampler[A]                     // likewise
+	limiter Limiter[A]                     // likewise
 	config  *Config                        // nil for the general one
 	also    bool                           // another one adds up the values
 	aggs    map[*Config]Aggregate[F, K, A] // for each Config but the general one that applies to some facts
@@ -263,6 +274,7 @@ type grouped[K comparable, A any] struct {
 	at     []uint32 // by a key's number, where its value is in values, from 1; 0 for none
 	byPair []uint32 // likewise by a pair's number, of a [Taker] whose facts gave it
 	values []value[K, A]
+	shared int // the number of keys that the values were limited to last
 }
 
 // value is what facts of one key added up to.
@@ -284,6 +296,22 @@ func (g *grouped[K, A]) of(k K) (v *value[K, A], had bool) {
 		return &g.values[len(g.values)-1], false
 	}
 	return &g.values[g.at[n]-1], true
+}
+
+// limit limits a new value to its share, and the others as well when they are
+// twice as many as they were.
+func (g *grouper[F, K, A]) limit(v *value[K, A]) {
+	if g.limiter == nil {
+		return
+	}
+	if len(g.values) < 2*g.shared {
+		v.sum = g.limiter.Limit(v.sum, g.shared)
+		return
+	}
+	g.shared = max(1, 2*g.shared)
+	for i := range g.values {
+		g.values[i].sum = g.limiter.Limit(g.values[i].sum, g.shared)
+	}
 }
 
 func (g *grouper[F, K, A]) Under(c *Config, other Grouping) Grouper {
@@ -339,6 +367,9 @@ func (g *grouper[F, K, A]) Add(fact any, pair uint16) {
 		return
 	}
 	v, had := g.of(k)
+	if !had {
+		g.limit(v)
+	}
 	v.sum = g.agg.Add(v.sum, f)
 	v.note(had, g.config)
 	if g.taker != nil && pair != 0 {
@@ -393,6 +424,7 @@ func (g *grouper[F, K, A]) Merge(other Grouper) {
 			v.sum = g.agg.Merge(v.sum, theirs.sum)
 		} else {
 			v.sum = theirs.sum
+			g.limit(v)
 		}
 		v.note(had, theirs.under)
 	}

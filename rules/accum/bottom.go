@@ -210,14 +210,14 @@ func (b *BottomK[V]) trim() {
 		})
 		b.bound = kth(hashes, b.k)
 	}
-	b.keep(func(hash uint64) bool { return hash <= b.bound && b.k > 0 })
+	b.Keep(func(hash uint64, _ *V) bool { return hash <= b.bound && b.k > 0 })
 }
 
-// keep lets go of the entries but those with some hashes.
-func (b *BottomK[V]) keep(hash func(uint64) bool) {
+// Keep lets go of the keys for which f is false. They may come back.
+func (b *BottomK[V]) Keep(f func(hash uint64, v *V) bool) {
 	n := 0
 	for i := range b.entries.n {
-		if e := b.entries.at(i); hash(e.Hash) {
+		if e := b.entries.at(i); f(e.Hash, &e.Value) {
 			if i > n {
 				*b.entries.at(n) = *e
 			}
@@ -302,7 +302,7 @@ func (b *BottomK[V]) Merge(o *BottomK[V], k int, merge func(a, b *V)) {
 		// What o left out b may hold in part: none of it is among the k
 		// smallest.
 		b.bounded, b.bound, b.k = true, o.bound, k
-		b.keep(b.Takes)
+		b.Keep(func(hash uint64, _ *V) bool { return b.Takes(hash) })
 	}
 	if !b.mixed && !o.mixed {
 		b.join(o, k, merge)

@@ -32,6 +32,7 @@ type Row[T any] interface {
 type Lowest[T Row[T]] struct{ lowest }
 
 type lowest struct {
+	parts []lowest // that were merged, each without parts
 	first rows
 	late  []Columns // those that came last, in order: some find their place here
 	mixed bool      // first is in no order
@@ -72,7 +73,7 @@ func (l *lowest) add(c *Columns, n int) {
 	l.late[i] = *c
 	switch held := l.held(); {
 	case held < n:
-	case l.ordered():
+	case len(l.parts) == 0 && l.ordered():
 		l.late = l.late[:len(l.late)-(held-n)] // by one at most
 		l.full, l.bound = true, l.first.last
 		if k := len(l.late); k > 0 {
@@ -89,9 +90,16 @@ func (l *lowest) settle(c *Columns) {
 	l.first.push(c)
 }
 
-func (l *lowest) held() int { return l.first.n + len(l.late) }
+func (l *lowest) held() int {
+	n := l.first.n + len(l.late)
+	for i := range l.parts {
+		n += l.parts[i].first.n + len(l.parts[i].late)
+	}
+	return n
+}
 
-// ordered reports whether all values are held in order.
+// ordered reports whether all values are held in order, those of parts left
+// out.
 func (l *lowest) ordered() bool {
 	return !l.mixed && (l.first.n == 0 || len(l.late) == 0 || l.late[0].compare(&l.first.last) >= 0)
 }
@@ -119,36 +127,37 @@ func (l *lowest) trim() {
 
 // sorted returns the values in order.
 func (l *lowest) sorted() []Columns {
-	all := make([]Columns, 0, l.held())
-	for at := l.walk(); at.next(); {
-		all = append(all, at.row)
-	}
-	if !l.ordered() {
-		slices.SortFunc(all, func(a, b Columns) int { return a.compare(&b) })
+	all := l.own()
+	for i := range l.parts {
+		all = join(all, l.parts[i].own(), l.most)
 	}
 	return all[:min(len(all), l.most)]
 }
 
-// walk goes through the values as they are held.
-func (l *lowest) walk() walk { return walk{rows: l.first.read(), late: l.late} }
-
-type walk struct {
-	rows reader
-	late []Columns
-	row  Columns
+// join returns the first n of two lists in order.
+func join(a, b []Columns, n int) []Columns {
+	out := make([]Columns, 0, min(len(a)+len(b), n))
+	for len(out) < cap(out) {
+		if len(b) == 0 || len(a) > 0 && a[0].compare(&b[0]) <= 0 {
+			out, a = append(out, a[0]), a[1:]
+		} else {
+			out, b = append(out, b[0]), b[1:]
+		}
+	}
+	return out
 }
 
-// next goes to the next value, and reports whether there is one.
-func (w *walk) next() bool {
-	if w.rows.next() {
-		w.row = w.rows.row
-		return true
+// own returns the values in order, those of parts left out.
+func (l *lowest) own() []Columns {
+	list := make([]Columns, 0, l.first.n+len(l.late))
+	for r := l.first.read(); r.next(); {
+		list = append(list, r.row)
 	}
-	if len(w.late) == 0 {
-		return false
+	list = append(list, l.late...)
+	if !l.ordered() {
+		slices.SortFunc(list, func(a, b Columns) int { return a.compare(&b) })
 	}
-	w.row, w.late = w.late[0], w.late[1:]
-	return true
+	return list
 }
 
 // Len returns how many values are held: n at most.
@@ -169,33 +178,18 @@ func (l *Lowest[T]) Values() []T {
 func (l *Lowest[T]) Merge(o Lowest[T], n int) { l.merge(&o.lowest, n) }
 
 func (l *lowest) merge(o *lowest, n int) {
-	if o.held() == 0 {
-		return
+	l.most = n
+	if o.full && (!l.full || o.bound.compare(&l.bound) < 0) {
+		l.full, l.bound = true, o.bound
 	}
-	// What is in no order is put in order once, and both are joined.
-	if !l.ordered() {
+	// Both are joined when they are read.
+	l.parts = append(l.parts, o.parts...)
+	if o.first.n+len(o.late) > 0 {
+		l.parts = append(l.parts, lowest{first: o.first, late: slices.Clone(o.late), mixed: o.mixed})
+	}
+	if l.held() >= n+slack(n) {
 		l.trim()
 	}
-	if !o.ordered() {
-		own := *o
-		own.trim()
-		o = &own
-	}
-	both := lowest{most: n}
-	a, b := l.walk(), o.walk()
-	more, other := a.next(), b.next()
-	for both.first.n < n && (more || other) {
-		if more && (!other || a.row.compare(&b.row) <= 0) {
-			both.first.push(&a.row)
-			more = a.next()
-		} else {
-			both.first.push(&b.row)
-			other = b.next()
-		}
-	}
-	both.full = both.first.n == n && n > 0
-	both.bound = both.first.last
-	*l = both
 }
 
 // MarshalJSON writes the values in order, so that alike sets read alike.

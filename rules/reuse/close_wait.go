@@ -52,7 +52,8 @@ type sleeping struct{ After int64 }
 
 // Waits is what is known of one side of a pair.
 type Waits struct {
-	List accum.Lowest[Wait] // the first maxSpans
+	Pairs int                // at least so many share the memory
+	List  accum.Lowest[Wait] // the first maxSpans
 }
 
 // Wait is one socket in CLOSE_WAIT.
@@ -115,13 +116,21 @@ func wait(c *lifecycle.Conn) Wait {
 
 // Add notes a connection whose other side slept.
 func (sleeping) Add(a Waits, c *lifecycle.Conn) Waits {
-	a.List.Add(wait(c), maxSpans)
+	a.List.Add(wait(c), share(maxSpans, a.Pairs))
 	return a
 }
 
 // Merge returns the connections of both.
 func (sleeping) Merge(a, b Waits) Waits {
-	a.List.Merge(b.List, maxSpans)
+	a.Pairs = max(a.Pairs, b.Pairs)
+	a.List.Merge(b.List, share(maxSpans, a.Pairs))
+	return a
+}
+
+// Limit implements rules.Limiter.
+func (sleeping) Limit(a Waits, pairs int) Waits {
+	a.Pairs = pairs
+	a.List.Trim(share(maxSpans, pairs))
 	return a
 }
 

@@ -47,6 +47,10 @@ type leaking struct{ spanning }
 // Judge reports a pair whose connections are left behind.
 func (leaking) Judge(p *rules.Pass, k rules.Pair, a *Spans) {
 	c := p.Config
+	least := max(1, c.LeakMinIdle)
+	if a.Idle < int64(least) {
+		return
+	}
 	over := end(p)
 	list := a.List.Values()
 	gap := medianGap(list)
@@ -64,7 +68,6 @@ func (leaking) Judge(p *rules.Pass, k rules.Pair, a *Spans) {
 			frames = append(frames, s.Frame)
 		}
 	}
-	least := max(1, c.LeakMinIdle)
 	if len(idle) < least {
 		return
 	}

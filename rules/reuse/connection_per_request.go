@@ -46,10 +46,15 @@ type perRequest struct{ Usage }
 // Judge reports a pair most of whose connections were avoidable.
 func (perRequest) Judge(p *rules.Pass, k rules.Pair, r *Record) {
 	c := p.Config
-	if r.most() < c.AvoidableMin || float64(r.most()) < c.AvoidableUsePart*float64(r.least()) {
+	most := r.Links.Len() // the model would look at no more
+	if most < c.AvoidableMin {
 		return
 	}
-	m := r.Model(c.PoolIdle)
+	links, more := r.Links.All()
+	if float64(most) < c.AvoidableUsePart*float64(r.least(links, more)) {
+		return
+	}
+	m := r.model(links, more, c.PoolIdle)
 	if m.Avoidable < max(1, c.AvoidableMin) || float64(m.Avoidable) < c.AvoidablePart*float64(m.Connections) ||
 		float64(m.Avoidable) < c.AvoidableUsePart*float64(m.Transactions) {
 		return

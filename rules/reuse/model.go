@@ -89,8 +89,14 @@ const work = 10 * time.Millisecond
 // Model replays the pair's traffic. hold is how long a pool keeps an idle
 // connection, if the server does.
 func (r *Record) Model(hold time.Duration) Model {
-	var m Model
-	needs := r.needs(&m)
+	links, more := r.Links.All()
+	return r.model(links, more, hold)
+}
+
+// model is Model where the links were looked up.
+func (r *Record) model(links []accum.Entry[Link], more bool, hold time.Duration) Model {
+	m := Model{Part: more || int64(r.Uses.Len()) < r.Transactions}
+	needs := r.needs(&m, links)
 	if len(needs) == 0 {
 		return m
 	}
@@ -99,19 +105,21 @@ func (r *Record) Model(hold time.Duration) Model {
 	}
 	m.replay(needs, hold)
 	m.Observed, m.Estimated = estimate(needs, hold)
-	m.MaxParallel = parallel(&r.Links)
+	m.MaxParallel = parallel(links)
 	return m
 }
 
 // needs lists the uses in the order of their origins.
-func (r *Record) needs(m *Model) []need {
-	r.Links.Each(func(_ uint64, l *Link) { l.met = false })
+func (r *Record) needs(m *Model, links []accum.Entry[Link]) []need {
 	uses := r.Uses.Values()
-	m.Part = r.Links.Full() || len(uses) >= maxUses
 	out := make([]need, 0, len(uses))
+	at := 0
 	for _, u := range uses {
-		l := r.Links.Get(u.Conn)
-		if l == nil || l.Left || l.Probe {
+		if at = find(links, u.Conn, at); at == len(links) || links[at].Hash != u.Conn {
+			continue
+		}
+		l := &links[at].Value
+		if l.Left || l.Probe {
 			continue
 		}
 		n := need{Use: u, link: l, origin: u.Start, opens: !l.met}
@@ -141,6 +149,29 @@ func (r *Record) needs(m *Model) []need {
 		return a.Use.Compare(b.Use)
 	})
 	return out
+}
+
+// find returns where in links the first is that begins no earlier than id. It
+// looks near the place where the last one was: those used after each other
+// mostly began after each other.
+func find(links []accum.Entry[Link], id uint64, last int) int {
+	lo, hi := 0, len(links)
+	if last < hi {
+		for reach := 1; ; reach *= 4 {
+			if links[last].Hash < id {
+				lo = max(lo, last+1)
+				if last += reach; last >= hi {
+					break
+				}
+			} else {
+				hi = min(hi, last)
+				if last -= reach; last < lo {
+					break
+				}
+			}
+		}
+	}
+	return lo + sort.Search(hi-lo, func(i int) bool { return links[lo+i].Hash >= id })
 }
 
 // replay counts the connections that the ideal pool needs.
@@ -258,13 +289,13 @@ func peak(spans []span) (n int, at int64) {
 	return n, at
 }
 
-func parallel(links *accum.BottomK[Link]) int {
-	spans := make([]span, 0, links.Len())
-	links.Each(func(_ uint64, l *Link) {
-		if l.N > 0 && !l.Left && !l.Probe {
+func parallel(links []accum.Entry[Link]) int {
+	spans := make([]span, 0, len(links))
+	for i := range links {
+		if l := &links[i].Value; l.N > 0 && !l.Left && !l.Probe {
 			spans = append(spans, span{l.Opened, l.Closed})
 		}
-	})
+	}
 	n, _ := peak(spans)
 	return n
 }

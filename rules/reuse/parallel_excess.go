@@ -42,7 +42,7 @@ type parallelism struct{ spanning }
 
 // Judge reports a pair with too many connections open at once.
 func (parallelism) Judge(p *rules.Pass, k rules.Pair, a *Spans) {
-	if a.Proxy || a.Cut || p.Totals != nil && k.Client != k.Server.Addr() && p.Totals.Servers[k.Client] {
+	if a.N <= int64(p.Config.MaxParallel) || a.Proxy || a.Cut || p.Totals != nil && k.Client != k.Server.Addr() && p.Totals.Servers[k.Client] {
 		return
 	}
 	list := a.List.Values()

@@ -31,10 +31,12 @@ func (Span) Of(c accum.Columns) Span {
 
 // Spans is what is known of one pair.
 type Spans struct {
+	Pairs int // at least so many share the memory
 	List  accum.Lowest[Span]
 	N     int64
-	Proxy bool // the client shows itself a proxy
-	Cut   bool // heads are cut or not captured: it may have shown that there
+	Idle  int64 // connections that stand reusable at the end
+	Proxy bool  // the client shows itself a proxy
+	Cut   bool  // heads are cut or not captured: it may have shown that there
 }
 
 // spanning is the aggregate that keeps when a pair's connections were open.
@@ -60,8 +62,10 @@ func (spanning) Add(a *Spans, c *lifecycle.Conn) *Spans {
 	if syn := &c.End[http1.Client].SYN; syn.Seen() {
 		s.Open, s.Frame = syn.Time, syn.Frame
 	}
-	s.Idle = idleSince(c)
-	a.List.Add(s, maxSpans)
+	if s.Idle = idleSince(c); s.Idle != 0 {
+		a.Idle++
+	}
+	a.List.Add(s, share(maxSpans, a.Pairs))
 	return a
 }
 
@@ -72,8 +76,18 @@ func (spanning) Merge(a, b *Spans) *Spans {
 	}
 	a = accum.Made(a)
 	a.N += b.N
+	a.Idle += b.Idle
 	a.Proxy, a.Cut = a.Proxy || b.Proxy, a.Cut || b.Cut
-	a.List.Merge(b.List, maxSpans)
+	a.Pairs = max(a.Pairs, b.Pairs)
+	a.List.Merge(b.List, share(maxSpans, a.Pairs))
+	return a
+}
+
+// Limit implements rules.Limiter.
+func (spanning) Limit(a *Spans, pairs int) *Spans {
+	a = accum.Made(a)
+	a.Pairs = pairs
+	a.List.Trim(share(maxSpans, pairs))
 	return a
 }
 

@@ -16,13 +16,18 @@ import (
 	"github.com/connlint/connlint/rules/accum"
 )
 
-// What is kept of one pair. Beyond it, sums go on and the model looks at the
-// first part of the traffic.
+// What is kept of one pair, and of all together. Beyond it, sums go on and the
+// model looks at the first part of the traffic.
 const (
 	maxLinks = 1 << 13 // connections
 	maxUses  = 1 << 14 // transactions or turns
+	inAll    = 1 << 17 // of each, but a few hundred of any pair
 	maxHosts = 2
 )
+
+// share returns how many things of one pair are kept: most at most, less where
+// there are many pairs.
+func share(most, pairs int) int { return max(min(most, inAll/max(pairs, 1)), 1<<9) }
 
 // Usage is the aggregate that the reuse model is made of: how the connections
 // of a pair were used.
@@ -30,7 +35,8 @@ type Usage struct{}
 
 // Record is what is known of one pair.
 type Record struct {
-	Links accum.BottomK[Link]     // by first frame
+	Pairs int // at least so many share the memory
+	Links Links
 	Uses  accum.Lowest[Use]       // the maxUses that began first
 	Hosts accum.SmallestN[string] // that were asked for
 
@@ -177,7 +183,7 @@ func (u Usage) Add(r *Record, f *rules.UsageFact) *Record {
 
 func (u Usage) transaction(r *Record, t *http1.Transaction, f *rules.UsageFact) {
 	if t.Resp.First.Frame != 0 && t.Resp.Framing == http1.Switched {
-		if l := r.Links.At(f.ID, maxLinks); l != nil {
+		if l := r.Links.at(f.ID, r.links()); l != nil {
 			l.Left = true
 		}
 		return
@@ -207,7 +213,7 @@ func (u Usage) turn(r *Record, t *timing.Turn, c *lifecycle.Conn) {
 	if t.First && t.Flights > 1 && t.RTT > 0 {
 		slow := slowStart(t)
 		r.Slow += slow
-		if l := r.Links.At(c.ID, maxLinks); l != nil {
+		if l := r.Links.at(c.ID, r.links()); l != nil {
 			l.Slow += slow
 		}
 	}
@@ -271,8 +277,8 @@ func (Usage) use(r *Record, v Use) *Link {
 	r.Transactions++
 	busy := max(0, v.End-v.Start)
 	r.Busy += busy
-	r.Uses.Add(v, maxUses)
-	l := r.Links.At(v.Conn, maxLinks)
+	r.Uses.Add(v, r.uses())
+	l := r.Links.at(v.Conn, r.links())
 	if l == nil {
 		return nil
 	}
@@ -283,8 +289,9 @@ func (Usage) use(r *Record, v Use) *Link {
 
 func (Usage) end(r *Record, c *lifecycle.Conn) {
 	if !web(c) {
-		if l := r.Links.At(c.ID, maxLinks); l != nil {
+		if l := r.Links.at(c.ID, r.links()); l != nil {
 			l.Left, l.Ended = true, true
+			r.Links.ended()
 		}
 		return
 	}
@@ -327,8 +334,9 @@ func (Usage) end(r *Record, c *lifecycle.Conn) {
 		s.Time-c.LastResponse.Time >= int64(time.Second) && !announced(c) {
 		r.IdleLimit = r.IdleLimit.Add(s.Time - c.LastResponse.Time)
 	}
-	if l := r.Links.At(c.ID, maxLinks); l != nil {
+	if l := r.Links.at(c.ID, r.links()); l != nil {
 		l.merge(&e)
+		r.Links.ended()
 	}
 }
 
@@ -353,8 +361,9 @@ func (Usage) Merge(a, b *Record) *Record {
 		return a
 	}
 	a = accum.Made(a)
-	a.Links.Merge(&b.Links, maxLinks, (*Link).merge)
-	a.Uses.Merge(b.Uses, maxUses)
+	a.Pairs = max(a.Pairs, b.Pairs)
+	a.Links.merge(&b.Links, a.links())
+	a.Uses.Merge(b.Uses, a.uses())
 	for _, h := range b.Hosts {
 		a.Hosts = addHost(a.Hosts, h)
 	}
@@ -372,6 +381,18 @@ func (Usage) Merge(a, b *Record) *Record {
 	return a
 }
 
+// Limit implements rules.Limiter.
+func (Usage) Limit(r *Record, pairs int) *Record {
+	r = accum.Made(r)
+	r.Pairs = pairs
+	r.Links.limit(r.links())
+	r.Uses.Trim(r.uses())
+	return r
+}
+
+func (r *Record) links() int { return share(maxLinks, r.Pairs) }
+func (r *Record) uses() int  { return share(maxUses, r.Pairs) }
+
 // Judge does nothing: Usage is what others judge.
 func (Usage) Judge(*rules.Pass, rules.Pair, *Record) {}
 
@@ -382,21 +403,18 @@ func addHost(s accum.SmallestN[string], h string) accum.SmallestN[string] {
 	return s.Add(h, maxHosts, cmp.Compare[string])
 }
 
-// most returns no fewer than the connections that the model would look at.
-func (r *Record) most() int { return r.Links.Len() }
-
 // least returns no more than the uses that the model would look at, without
 // looking at each.
-func (r *Record) least() int {
-	if r.Links.Full() {
+func (r *Record) least(links []accum.Entry[Link], more bool) int {
+	if more {
 		return 0
 	}
 	n := r.Uses.Len()
-	r.Links.Each(func(_ uint64, l *Link) {
-		if l.Left || l.Probe {
+	for i := range links {
+		if l := &links[i].Value; l.Left || l.Probe {
 			n -= int(l.N)
 		}
-	})
+	}
 	return n
 }
 

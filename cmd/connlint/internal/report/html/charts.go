@@ -56,12 +56,13 @@ func gain(s *reuse.Stats) *bars {
 func histogram(r *reuse.Record, what string) *bars {
 	var bins [12]int64 // 0, 1, 2-3, 4-7, ...
 	total := int64(0)
-	r.Links.Each(func(_ uint64, l *reuse.Link) {
-		if l.Ended && !l.Left {
+	links, more := r.Links.All()
+	for i := range links {
+		if l := &links[i].Value; l.Ended && !l.Left {
 			bins[min(bits.Len64(uint64(l.N)), len(bins)-1)]++
 			total++
 		}
-	})
+	}
 	if total == 0 {
 		return nil
 	}
@@ -73,7 +74,7 @@ func histogram(r *reuse.Record, what string) *bars {
 		last--
 	}
 	b := &bars{Of: strings.ToUpper(what[:1]) + what[1:] + "s per connection", Caption: "How many connections carried how many " + what + "s: the more in the lower rows, the more reuse."}
-	if r.Links.Full() {
+	if more {
 		b.Caption += fmt.Sprintf(" Of the first %s.", report.Count(total, "connection"))
 	}
 	most := slices.Max(bins[:])

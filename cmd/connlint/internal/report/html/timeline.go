@@ -49,7 +49,8 @@ type timelineMark struct {
 // first with a mark or finding.
 func drawTimeline(r *reuse.Record, marks []Mark, c *runner.Result, what string) *timeline {
 	var all []accum.Entry[reuse.Link]
-	for _, e := range r.Links.All() {
+	links, _ := r.Links.All()
+	for _, e := range links {
 		if e.Value.Opened != 0 {
 			all = append(all, e)
 		}
