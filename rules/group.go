@@ -125,13 +125,13 @@ type Sampler[A any] interface {
 	Limit(A) (bits http1.Bits, most uint64)
 }
 
-// Limiter is an aggregate whose values keep less, the more keys there are: all
+// Rationed is an aggregate whose values keep less, the more keys there are: all
 // of them together are bounded, too.
-type Limiter[A any] interface {
-	// Limit lets go of what a value may not keep where it is one of so many. It
+type Rationed[A any] interface {
+	// Ration lets go of what a value may not keep where it is one of so many. It
 	// may reuse a. keys only grows from call to call, by powers of two; what is
 	// judged has had the last of them, whatever the shards.
-	Limit(a A, keys int) A
+	Ration(a A, keys int) A
 }
 
 // Grouping is an aggregate whose types are erased. It makes the empty values
@@ -202,7 +202,7 @@ func (g grouping[F, K, A]) New(keys *Keys) Grouper {
 func newGrouper[F Fact, K comparable, A any](g grouper[F, K, A]) *grouper[F, K, A] {
 	g.taker, _ = any(g.agg).(Taker[F])
 	g.sampler, _ = any(g.agg).(Sampler[A])
-	g.limiter, _ = any(g.agg).(Limiter[A])
+	g.rationed, _ = any(g.agg).(Rationed[A])
 	return &g
 }
 
@@ -257,13 +257,13 @@ func (n *numbers[K]) number(k K) uint32 {
 }
 
 type grouper[F Fact, K comparable, A any] struct {
-	agg     Aggregate[F, K, A]
-	taker   Taker[F]                       // agg, nil if it is none
-	sampler Sampler[A]                     // likewise
-	limiter Limiter[A]                     // likewise
-	config  *Config                        // nil for the general one
-	also    bool                           // another one adds up the values
-	aggs    map[*Config]Aggregate[F, K, A] // for each Config but the general one that applies to some facts
+	agg      Aggregate[F, K, A]
+	taker    Taker[F]                       // agg, nil if it is none
+	sampler  Sampler[A]                     // likewise
+	rationed Rationed[A]                    // likewise
+	config   *Config                        // nil for the general one
+	also     bool                           // another one adds up the values
+	aggs     map[*Config]Aggregate[F, K, A] // for each Config but the general one that applies to some facts
 	*grouped[K, A]
 }
 
@@ -274,7 +274,7 @@ type grouped[K comparable, A any] struct {
 	at     []uint32 // by a key's number, where its value is in values, from 1; 0 for none
 	byPair []uint32 // likewise by a pair's number, of a [Taker] whose facts gave it
 	values []value[K, A]
-	shared int // the number of keys that the values were limited to last
+	shared int // the number of keys that the values are rationed by
 }
 
 // value is what facts of one key added up to.
@@ -298,19 +298,19 @@ func (g *grouped[K, A]) of(k K) (v *value[K, A], had bool) {
 	return &g.values[g.at[n]-1], true
 }
 
-// limit limits a new value to its share, and the others as well when they are
+// ration gives a new value its share, and the others as well when they are
 // twice as many as they were.
-func (g *grouper[F, K, A]) limit(v *value[K, A]) {
-	if g.limiter == nil {
+func (g *grouper[F, K, A]) ration(v *value[K, A]) {
+	if g.rationed == nil {
 		return
 	}
 	if len(g.values) < 2*g.shared {
-		v.sum = g.limiter.Limit(v.sum, g.shared)
+		v.sum = g.rationed.Ration(v.sum, g.shared)
 		return
 	}
 	g.shared = max(1, 2*g.shared)
 	for i := range g.values {
-		g.values[i].sum = g.limiter.Limit(g.values[i].sum, g.shared)
+		g.values[i].sum = g.rationed.Ration(g.values[i].sum, g.shared)
 	}
 }
 
@@ -368,7 +368,7 @@ func (g *grouper[F, K, A]) Add(fact any, pair uint16) {
 	}
 	v, had := g.of(k)
 	if !had {
-		g.limit(v)
+		g.ration(v)
 	}
 	v.sum = g.agg.Add(v.sum, f)
 	v.note(had, g.config)
@@ -424,7 +424,7 @@ func (g *grouper[F, K, A]) Merge(other Grouper) {
 			v.sum = g.agg.Merge(v.sum, theirs.sum)
 		} else {
 			v.sum = theirs.sum
-			g.limit(v)
+			g.ration(v)
 		}
 		v.note(had, theirs.under)
 	}

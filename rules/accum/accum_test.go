@@ -208,7 +208,7 @@ func TestBottomKBound(t *testing.T) {
 			times[v*step]++
 		}
 		if apart > 0 {
-			b.Merge(&other, k, func(x, y *uint64) { *x += *y })
+			b.Merge(&other, k, func(_ uint64, x, y *uint64) { *x += *y })
 		}
 		want := slices.Sorted(maps.Keys(times))
 		want = want[:min(k, len(want))]
@@ -252,7 +252,7 @@ func TestBottomKLaws(t *testing.T) {
 			return b
 		},
 		func(a, b accum.BottomK[accum.Sum]) accum.BottomK[accum.Sum] {
-			a.Merge(&b, 8, func(x, y *accum.Sum) { *x = x.Merge(*y) })
+			a.Merge(&b, 8, func(_ uint64, x, y *accum.Sum) { *x = x.Merge(*y) })
 			return a
 		})
 }

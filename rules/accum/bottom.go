@@ -13,7 +13,7 @@ import (
 // all calls, below a half million.
 type BottomK[V any] struct {
 	// entries are in order until a key comes far out of it; then in none, and
-	// up to slack(k) more than k: to put each in its place, and the one beyond
+	// up to spare(k) more than k: to put each in its place, and the one beyond
 	// away, would move thousands each time.
 	entries chunked[Entry[V]]
 	mixed   bool     // they are in no order
@@ -22,6 +22,9 @@ type BottomK[V any] struct {
 	bound   uint64 // hash of the largest key held; valid with bounded
 	bounded bool   // keys with larger hashes were left out
 }
+
+// spare is how many keys more than k are held before the largest go.
+func spare(k int) int { return max(k/8, 16) }
 
 // Entry is one key's value. Keys with the same hash are one key.
 type Entry[V any] struct {
@@ -50,7 +53,7 @@ func (b *BottomK[V]) At(hash uint64, k int) *V {
 		return v
 	}
 	e := b.entries.push(Entry[V]{Hash: hash})
-	if b.entries.n >= k+slack(k) {
+	if b.entries.n >= k+spare(k) {
 		b.trim() // the key itself may be among those that are too much
 		return b.Get(hash)
 	}
@@ -138,7 +141,7 @@ func (b *BottomK[V]) Get(hash uint64) *V {
 // hash above: most others' entries need not be looked at.
 const (
 	placeBits = 20
-	maxPlace  = 1<<placeBits - 1 // k + slack(k) may be no more
+	maxPlace  = 1<<placeBits - 1 // k + spare(k) may be no more
 )
 
 func tag(hash uint64) uint32 {
@@ -211,6 +214,15 @@ func (b *BottomK[V]) trim() {
 		b.bound = kth(hashes, b.k)
 	}
 	b.Keep(func(hash uint64, _ *V) bool { return hash <= b.bound && b.k > 0 })
+}
+
+// Trim lets go of all keys but the k with the smallest hashes. k is that of all
+// calls to come, or more.
+func (b *BottomK[V]) Trim(k int) {
+	if k < b.k {
+		b.k = k
+		b.trim()
+	}
 }
 
 // Keep lets go of the keys for which f is false. They may come back.
@@ -295,9 +307,10 @@ func (b *BottomK[V]) All() []Entry[V] {
 // Full reports whether keys were left out.
 func (b *BottomK[V]) Full() bool { return b.bounded || b.entries.n > b.k }
 
-// Merge takes in the keys of o. merge adds the second value to the first, a
-// zero one for a new key; whether it keeps what is in the second is its choice.
-func (b *BottomK[V]) Merge(o *BottomK[V], k int, merge func(a, b *V)) {
+// Merge takes in the keys of o. merge adds the second value of a key to
+// the first, a zero one for a new key; whether it keeps what is in the second is
+// its choice.
+func (b *BottomK[V]) Merge(o *BottomK[V], k int, merge func(hash uint64, a, b *V)) {
 	if o.bounded && (!b.bounded || o.bound < b.bound) {
 		// What o left out b may hold in part: none of it is among the k
 		// smallest.
@@ -311,14 +324,14 @@ func (b *BottomK[V]) Merge(o *BottomK[V], k int, merge func(a, b *V)) {
 	o.entries.parts(func(s []Entry[V]) {
 		for i := range s {
 			if v := b.At(s[i].Hash, k); v != nil {
-				merge(v, &s[i].Value)
+				merge(s[i].Hash, v, &s[i].Value)
 			}
 		}
 	})
 }
 
 // join is Merge of two in order.
-func (b *BottomK[V]) join(o *BottomK[V], k int, merge func(a, b *V)) {
+func (b *BottomK[V]) join(o *BottomK[V], k int, merge func(hash uint64, a, b *V)) {
 	var both chunked[Entry[V]]
 	i, j := 0, 0
 	for i < b.entries.n || j < o.entries.n {
@@ -339,7 +352,7 @@ func (b *BottomK[V]) join(o *BottomK[V], k int, merge func(a, b *V)) {
 		}
 		e := both.push(next)
 		if j < o.entries.n && o.entries.at(j).Hash == e.Hash {
-			merge(&e.Value, &o.entries.at(j).Value)
+			merge(e.Hash, &e.Value, &o.entries.at(j).Value)
 			j++
 		}
 	}

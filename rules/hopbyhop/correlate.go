@@ -129,8 +129,8 @@ func (c Correlate) Merge(a, b *Hops) *Hops {
 		return a
 	}
 	a = accum.Made(a)
-	a.Seen.Merge(&b.Seen, c.Keys, func(x, y *accum.SmallestN[*hop.Sighting]) { *x = x.Merge(*y, c.PerKey, compare) })
-	hosts := func(x, y *netip.Addr) { *x = lower(*x, *y) }
+	a.Seen.Merge(&b.Seen, c.Keys, func(_ uint64, x, y *accum.SmallestN[*hop.Sighting]) { *x = x.Merge(*y, c.PerKey, compare) })
+	hosts := func(_ uint64, x, y *netip.Addr) { *x = lower(*x, *y) }
 	a.Serving.Merge(&b.Serving, c.Hosts, hosts)
 	a.Asked.Merge(&b.Asked, c.Hosts, hosts)
 	a.Alone = a.Alone.Merge(b.Alone, c.Alone, compare)

@@ -2,8 +2,10 @@ package pipelining
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/connlint/connlint/analyzers/http1"
@@ -42,13 +44,13 @@ var Retry = &rules.Rule{
 	},
 	Needs: lifecycle.Gap | lifecycle.SnapCut | lifecycle.OneDirection | lifecycle.Encrypted | lifecycle.BadFraming | lifecycle.Capped,
 	Group: func(c *rules.Config) rules.Grouping {
-		return rules.GroupBy[*rules.TransactionFact, netip.Addr, *Sent](Retries{Keys: 1 << 13, PerKey: 16, Within: c.RetryWindow, Noticed: c.KeepAliveRaceLag})
+		return rules.GroupBy[*rules.TransactionFact, netip.Addr, *Sent](Retries{Keys: 3 << 14, PerKey: 16, Within: c.RetryWindow, Noticed: c.KeepAliveRaceLag})
 	},
 }
 
 // Retries is the aggregate that holds alike requests of one client against
-// each other. Keys bounds how many different requests of a client are kept,
-// PerKey how often each.
+// each other. Keys bounds how many different requests are kept, of all clients
+// together, but for a few of each; PerKey how often each.
 type Retries struct {
 	Keys, PerKey int
 	Within       time.Duration // longest time from the loss to the retry
@@ -60,14 +62,23 @@ type Retries struct {
 // Sent is what is known of a client's non-idempotent requests: those alike,
 // by a hash of all that makes them alike.
 type Sent struct {
-	Alike accum.BottomK[Attempts]
+	Clients int // at least so many share the memory
+	Alike   accum.BottomK[Once]
+	// Many are the attempts of those that were sent several times, or lost.
+	Many    map[uint64]accum.SmallestN[Attempt]
+	Servers []netip.AddrPort
 }
 
-// Attempts are the sendings of one request. Most are sent once: that one has
-// its place here, and no list.
-type Attempts struct {
-	One  Attempt                   // valid with Frame and without List
-	List *accum.SmallestN[Attempt] // several; nil for one or none
+// Once is a request that was sent once, and answered. Nearly all are: it is
+// small, and holds no pointer.
+type Once struct {
+	At     int64 // as in Attempt
+	Frame  uint64
+	Conn   uint64
+	Server uint32 // where in Sent.Servers
+	Port   uint16
+	Keyed  bool
+	Many   bool // there is more than that: see Sent.Many
 }
 
 // Attempt is one sending of a request.
@@ -100,49 +111,122 @@ func (Retries) Takes(f *rules.TransactionFact) bool {
 	return !f.Method.Idempotent() && f.Req.HeadEnd.Frame != 0 && f.Method != http1.CONNECT && f.BodyHashOK && f.TargetLen == len(f.Target)
 }
 
+// fewest is how many different requests of a client are kept, however many
+// clients there are.
+const fewest = 64
+
+// keys returns how many of the client's different requests are kept.
+func (r Retries) keys(s *Sent) int {
+	n := max(s.Clients, 1)
+	return max(r.Keys/n, min(r.Keys, fewest))
+}
+
+// Ration implements rules.Rationed.
+func (r Retries) Ration(s *Sent, clients int) *Sent {
+	s = accum.Made(s)
+	s.Clients = clients
+	s.Alike.Trim(r.keys(s))
+	s.forget()
+	return s
+}
+
+// forget lets go of attempts whose request is not kept any more.
+func (s *Sent) forget() {
+	for alike := range s.Many {
+		if s.Alike.Get(alike) == nil {
+			delete(s.Many, alike)
+		}
+	}
+}
+
 // Add notes an attempt.
 func (r Retries) Add(s *Sent, f *rules.TransactionFact) *Sent {
 	s = accum.Made(s)
 	alike := digest(f.BodyHash^uint64(f.Req.Body)<<1, f.MethodName, f.Target, f.Host, f.UserAgent)
-	list := s.Alike.At(alike, r.Keys)
-	if list == nil {
+	o := s.Alike.At(alike, r.keys(s))
+	if o == nil {
 		return s
 	}
 	a := Attempt{At: f.Req.First.Time, Frame: f.Req.First.Frame, Conn: f.ID, Server: f.Server, Port: f.Client.Port(),
 		Keyed: f.Req.Bits.Has(http1.HasIdempotencyKey)}
-	if list.takes(&a, r.PerKey) {
-		if a.Loss = r.loss(f); a.Loss != nil {
-			a.Loss.Until = a.Loss.At + int64(r.Within)
-		}
-		list.add(&a, r.PerKey)
+	list := s.attempts(alike, o)
+	if !list.Takes(a, r.PerKey, compareAttempts) {
+		return s
+	}
+	if a.Loss = r.loss(f); a.Loss != nil {
+		a.Loss.Until = a.Loss.At + int64(r.Within)
+	}
+	if list == nil && a.Loss == nil {
+		*o = Once{At: a.At, Frame: a.Frame, Conn: a.Conn, Server: s.server(a.Server), Port: a.Port, Keyed: a.Keyed}
+		return s
+	}
+	s.keep(alike, o, list.Add(a, r.PerKey, compareAttempts))
+	if len(s.Many) > 2*r.keys(s) {
+		s.forget()
 	}
 	return s
 }
 
-// takes reports whether add would keep an attempt.
-func (l *Attempts) takes(a *Attempt, n int) bool {
-	return n > 1 && l.List == nil || l.list().Takes(*a, n, compareAttempts)
-}
-
-// add keeps the n earliest.
-func (l *Attempts) add(a *Attempt, n int) {
-	if l.List == nil && l.One.Frame == 0 && n > 0 {
-		l.One = *a
-		return
+// server returns where in Servers one stands.
+func (s *Sent) server(a netip.AddrPort) uint32 {
+	// A client sends most of such requests to one server, or a few.
+	i := slices.Index(s.Servers, a)
+	if i < 0 {
+		i = len(s.Servers)
+		s.Servers = append(s.Servers, a)
 	}
-	list := l.list().Add(*a, n, compareAttempts)
-	l.List, l.One = &list, Attempt{}
+	return uint32(i)
 }
 
-// list returns the attempts in order.
-func (l *Attempts) list() accum.SmallestN[Attempt] {
+// keep notes that there is more to a request than that it was sent once.
+func (s *Sent) keep(alike uint64, o *Once, list accum.SmallestN[Attempt]) {
+	if s.Many == nil {
+		s.Many = map[uint64]accum.SmallestN[Attempt]{}
+	}
+	s.Many[alike] = list
+	*o = Once{Many: true}
+}
+
+// attempts returns those of a request, in order.
+func (s *Sent) attempts(alike uint64, o *Once) accum.SmallestN[Attempt] {
 	switch {
-	case l.List != nil:
-		return *l.List
-	case l.One.Frame != 0:
-		return accum.SmallestN[Attempt]{l.One}
+	case o.Many:
+		return s.Many[alike]
+	case o.Frame != 0:
+		return accum.SmallestN[Attempt]{{At: o.At, Frame: o.Frame, Conn: o.Conn, Server: s.Servers[o.Server], Port: o.Port, Keyed: o.Keyed}}
 	}
 	return nil
+}
+
+// MarshalJSON writes what belongs to requests that are kept, the servers in
+// order, so that alike sets read alike.
+func (s Sent) MarshalJSON() ([]byte, error) {
+	text, err := json.Marshal(s.Alike)
+	if err != nil {
+		return nil, err
+	}
+	var own accum.BottomK[Once]
+	if err := json.Unmarshal(text, &own); err != nil {
+		return nil, err
+	}
+	var servers []netip.AddrPort
+	many := map[uint64]accum.SmallestN[Attempt]{}
+	own.Each(func(alike uint64, o *Once) {
+		if o.Many {
+			many[alike] = s.Many[alike]
+		} else {
+			servers = append(servers, s.Servers[o.Server])
+		}
+	})
+	slices.SortFunc(servers, netip.AddrPort.Compare)
+	servers = slices.Compact(servers)
+	own.Each(func(_ uint64, o *Once) {
+		if !o.Many {
+			o.Server = uint32(slices.Index(servers, s.Servers[o.Server]))
+		}
+	})
+	type plain Sent
+	return json.Marshal(plain{s.Clients, own, many, servers})
 }
 
 func compareAttempts(a, b Attempt) int {
@@ -158,15 +242,16 @@ func (r Retries) Merge(a, b *Sent) *Sent {
 		return a
 	}
 	a = accum.Made(a)
-	a.Alike.Merge(&b.Alike, r.Keys, func(x, y *Attempts) {
-		if y.List == nil && y.One.Frame != 0 {
-			x.add(&y.One, r.PerKey)
+	a.Clients = max(a.Clients, b.Clients)
+	a.Alike.Merge(&b.Alike, r.keys(a), func(alike uint64, x, y *Once) {
+		if x.Frame == 0 && !x.Many && !y.Many {
+			*x = *y
+			x.Server = a.server(b.Servers[y.Server])
 			return
 		}
-		for _, v := range y.list() {
-			x.add(&v, r.PerKey)
-		}
+		a.keep(alike, x, a.attempts(alike, x).Merge(b.attempts(alike, y), r.PerKey, compareAttempts))
 	})
+	a.forget()
 	return a
 }
 
@@ -222,9 +307,9 @@ func (r Retries) loss(f *rules.TransactionFact) *Loss {
 
 // Judge reports each loss that was followed by another attempt.
 func (r Retries) Judge(p *rules.Pass, client netip.Addr, s *Sent) {
-	s.Alike.Each(func(_ uint64, l *Attempts) {
-		if l.List != nil {
-			r.judge(p, client, *l.List)
+	s.Alike.Each(func(alike uint64, o *Once) {
+		if o.Many {
+			r.judge(p, client, s.Many[alike])
 		}
 	})
 }

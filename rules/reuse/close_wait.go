@@ -127,8 +127,8 @@ func (sleeping) Merge(a, b Waits) Waits {
 	return a
 }
 
-// Limit implements rules.Limiter.
-func (sleeping) Limit(a Waits, pairs int) Waits {
+// Ration implements rules.Rationed.
+func (sleeping) Ration(a Waits, pairs int) Waits {
 	a.Pairs = pairs
 	a.List.Trim(share(maxSpans, pairs))
 	return a

@@ -149,7 +149,7 @@ func (s *Links) merge(o *Links, k int) {
 	s.cold.Append(&o.cold)
 	s.n += o.n
 	s.over += o.over
-	s.warm.Merge(&o.warm, k, (*Link).merge)
+	s.warm.Merge(&o.warm, k, func(_ uint64, a, b *Link) { a.merge(b) })
 	if o.bounded && (!s.bounded || o.bound < s.bound) {
 		s.bounded, s.bound = true, o.bound
 	}

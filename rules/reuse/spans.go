@@ -83,8 +83,8 @@ func (spanning) Merge(a, b *Spans) *Spans {
 	return a
 }
 
-// Limit implements rules.Limiter.
-func (spanning) Limit(a *Spans, pairs int) *Spans {
+// Ration implements rules.Rationed.
+func (spanning) Ration(a *Spans, pairs int) *Spans {
 	a = accum.Made(a)
 	a.Pairs = pairs
 	a.List.Trim(share(maxSpans, pairs))

@@ -381,8 +381,8 @@ func (Usage) Merge(a, b *Record) *Record {
 	return a
 }
 
-// Limit implements rules.Limiter.
-func (Usage) Limit(r *Record, pairs int) *Record {
+// Ration implements rules.Rationed.
+func (Usage) Ration(r *Record, pairs int) *Record {
 	r = accum.Made(r)
 	r.Pairs = pairs
 	r.Links.limit(r.links())
