@@ -310,21 +310,21 @@ func (j *job) readWith(r *report.Report, paths []string, judge func(capture.Sour
 	j.bar.clear()
 }
 
-// pace lets the heap grow by 16 MiB between garbage collections, or by a quarter
-// if that is more: most captures end after one or two, and what is kept of a
-// large one takes hardly more room than it fills. To collect costs little, since
-// most of it holds no pointers.
+// pace lets the heap fill 16 MiB before the first garbage collection, and 32
+// before each other, or a quarter more than lives, if that is more: most captures
+// end after one or two, and what is kept of a large one takes little more room
+// than it fills. To collect costs little, since most of it holds no pointers.
 func (j *job) pace() {
 	if j.Env("GOGC") != "" {
 		return
 	}
-	const room = 16 << 20
+	const heap, least = 32 << 20, 4 << 20
 	live := []runtimemetrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	var again func(struct{})
 	again = func(struct{}) {
 		runtimemetrics.Read(live)
-		n := max(live[0].Value.Uint64(), 1<<20)
-		debug.SetGCPercent(int(max(100*room/n, 25)))
+		n := max(int(live[0].Value.Uint64()), 1<<20)
+		debug.SetGCPercent(100 * max(heap-n, n/4, least) / n)
 		runtime.AddCleanup(new([64]byte), again, struct{}{})
 	}
 	debug.SetGCPercent(400)
