@@ -13,7 +13,7 @@ type Packed struct {
 	tail []byte
 }
 
-const packedChunk = 1 << 10
+const packedChunk = 1 << 12
 
 // Tail returns what the next record is to be appended to, with room for that
 // many bytes, and whether the record is the first of its chunk: it may not
