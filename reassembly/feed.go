@@ -78,11 +78,11 @@ func (t *Table[S]) lookup(s *Segment) (*Conn[S], wire.Dir, Kind) {
 	}
 	if ok {
 		b := t.tombs.at(t.slots[i].ref &^ isTomb)
-		if !t.over(b.until, s) {
+		if !t.over(b.until(), s) {
 			if !b.begins(s, d) {
 				return nil, d, 0
 			}
-			prev = b.prev
+			prev = Prev{ID: b.id, Last: b.last, Memo: b.memo}
 		}
 		b.slotd = false
 		t.remove(i)

@@ -389,7 +389,7 @@ func (t *Table[S]) expire() {
 		}
 		t.close(c, Ended)
 	}
-	for t.tombs.len() > 0 && t.tombs.oldest().until <= now {
+	for t.tombs.len() > 0 && t.tombs.oldest().until() <= now {
 		t.dropTomb()
 	}
 	t.evictIdle()

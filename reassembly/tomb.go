@@ -6,20 +6,25 @@ import "github.com/connlint/connlint/capture/wire"
 // segments begin no new one.
 type tomb struct {
 	key   wire.Flow
-	until int64 // capture time after which it is forgotten
 	isn   [2]wire.Seq
 	end   [2]wire.Seq // after the last byte of each direction
 	hash  uint32
 	known [2]bool // isn and end are valid
 	slotd bool    // a slot refers to it
-	prev  Prev
+	memo  uint8   // as in Prev, with id and last
+	id    uint64
+	last  int64
 }
+
+// until returns the capture time after which it is forgotten.
+func (b *tomb) until() int64 { return b.last + int64(tombTime) }
 
 // tombRing is a growing queue of tombs whose places do not move: a place is
 // its number since the start, modulo 2³¹. It stands in chunks, so that growing
 // copies no tomb and leaves no memory behind.
 type tombRing struct {
-	chunks     []*[tombChunk]tomb // length is a power of two; nil where none was yet
+	chunks     []*[tombChunk]tomb // length is a power of two; nil where none is
+	spare      *[tombChunk]tomb   // one that is not in use, or nil
 	head, tail uint32             // oldest, and one past the newest
 }
 
@@ -50,13 +55,24 @@ func (r *tombRing) push() (uint32, *tomb) {
 	}
 	c := r.chunk(i)
 	if *c == nil {
+		*c, r.spare = r.spare, nil
+	}
+	if *c == nil {
 		*c = new([tombChunk]tomb)
 	}
 	r.tail++
 	return i, r.at(i)
 }
 
-// bury leaves a tomb for c in its slot i.
+// pop lets go of the oldest tomb.
+func (r *tombRing) pop() {
+	if c := r.chunk(r.head); r.head%tombChunk == tombChunk-1 {
+		*c, r.spare = nil, *c
+	}
+	r.head++
+}
+
+// bury leaves a tomb for c, which will be prev to the next, in its slot i.
 func (t *Table[S]) bury(i uint32, c *Conn[S], prev Prev) {
 	if t.tombs.len() >= t.opts.MaxTombs {
 		t.Stats.TombsDropped++
@@ -64,7 +80,7 @@ func (t *Table[S]) bury(i uint32, c *Conn[S], prev Prev) {
 		i, _, _ = t.find(&c.Key, c.hash) // slots have moved
 	}
 	n, b := t.tombs.push()
-	*b = tomb{key: c.Key, until: c.Last + int64(tombTime), hash: c.hash, slotd: true, prev: prev}
+	*b = tomb{key: c.Key, hash: c.hash, slotd: true, id: prev.ID, last: prev.Last, memo: prev.Memo}
 	for d := range c.Streams {
 		s := &c.Streams[d]
 		b.isn[d], b.end[d], b.known[d] = s.ISN, s.Max, s.flags&started != 0
@@ -80,5 +96,5 @@ func (t *Table[S]) dropTomb() {
 			t.remove(i)
 		}
 	}
-	t.tombs.head++
+	t.tombs.pop()
 }
