@@ -310,21 +310,20 @@ func (j *job) readWith(r *report.Report, paths []string, judge func(capture.Sour
 	j.bar.clear()
 }
 
-// pace lets the heap fill 16 MiB before the first garbage collection, and 32
-// before each other, or a quarter more than lives, if that is more: most captures
-// end after one or two, and what is kept of a large one takes little more room
-// than it fills. To collect costs little, since most of it holds no pointers.
+// pace lets the heap fill 16 MiB before the first garbage collection and 32
+// before each other. Where more lives it lets it grow by three quarters, up to 24
+// MiB, or by a quarter if that is more. Most captures end after one or two, and
+// what is kept of a large one takes little more room than it fills.
 func (j *job) pace() {
 	if j.Env("GOGC") != "" {
 		return
 	}
-	const heap, least = 32 << 20, 4 << 20
 	live := []runtimemetrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	var again func(struct{})
 	again = func(struct{}) {
 		runtimemetrics.Read(live)
 		n := max(int(live[0].Value.Uint64()), 1<<20)
-		debug.SetGCPercent(100 * max(heap-n, n/4, least) / n)
+		debug.SetGCPercent(100 * max(32<<20-n, min(3*n/4, 24<<20), n/4) / n)
 		runtime.AddCleanup(new([64]byte), again, struct{}{})
 	}
 	debug.SetGCPercent(400)
