@@ -51,7 +51,10 @@ func endpoint(f *rules.Finding) string {
 
 // Route returns the shape of a request target: no query, and "*" for the path
 // segments that look like numbers or identifiers.
-func Route(target string) string {
+func Route(target string) string { return string(appendRoute(nil, target)) }
+
+// appendRoute appends a target's Route to b.
+func appendRoute(b []byte, target string) []byte {
 	if i := strings.Index(target, "://"); i >= 0 && i < 10 {
 		if j := strings.IndexByte(target[i+3:], '/'); j >= 0 {
 			target = target[i+3+j:]
@@ -62,13 +65,18 @@ func Route(target string) string {
 	if i := strings.IndexAny(target, "?#"); i >= 0 {
 		target = target[:i]
 	}
-	parts := strings.Split(target, "/")
-	for i, p := range parts {
-		if variable(p) {
-			parts[i] = "*"
+	for {
+		part, rest, more := strings.Cut(target, "/")
+		if variable(part) {
+			b = append(b, '*')
+		} else {
+			b = append(b, part...)
 		}
+		if !more {
+			return b
+		}
+		b, target = append(b, '/'), rest
 	}
-	return strings.Join(parts, "/")
 }
 
 // variable reports whether a path segment looks like an identifier: it has

@@ -44,6 +44,7 @@ type judge struct {
 	coverable []bool             // by rule, whether one across connections may explain its findings
 	alone     []bool             // by rule, whether its findings compete with no other's
 	prints    map[printed]string // fingerprints made lately
+	route     []byte             // of the finding at hand
 	spare     []*found           // to be used again
 
 	cur *analyzers.Conn // the connection of the fact at hand
@@ -681,9 +682,9 @@ func (j *judge) blank() *found {
 
 // printed is what a fingerprint is made of.
 type printed struct {
-	rule                              int
-	server                            netip.AddrPort
-	host, method, target, side, shape string
+	rule                             int
+	server                           netip.AddrPort
+	host, method, route, side, shape string
 }
 
 // maxPrints bounds the fingerprints that are remembered.
@@ -693,14 +694,14 @@ const maxPrints = 1 << 10
 // can: one fault is found again and again, and hashing costs more than all the
 // rest of a finding.
 func (j *judge) fingerprint(i int, f *rules.Finding) string {
-	k := printed{i, f.Server, f.Host, f.Method, f.Target, f.Side, f.Shape}
-	key, ok := j.prints[k]
+	j.route = appendRoute(j.route[:0], f.Target) // targets are many, their routes few
+	key, ok := j.prints[printed{i, f.Server, f.Host, f.Method, string(j.route), f.Side, f.Shape}]
 	if !ok {
 		key = Fingerprint(j.opts.Rules[i], f)
 		if len(j.prints) >= maxPrints {
 			clear(j.prints)
 		}
-		j.prints[k] = key
+		j.prints[printed{i, f.Server, f.Host, f.Method, string(j.route), f.Side, f.Shape}] = key
 	}
 	return key
 }
