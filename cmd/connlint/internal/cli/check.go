@@ -310,10 +310,10 @@ func (j *job) readWith(r *report.Report, paths []string, judge func(capture.Sour
 	j.bar.clear()
 }
 
-// pace lets the heap fill 16 MiB before the first garbage collection and 32
-// before each other. Where more lives it lets it grow by three quarters, up to 24
-// MiB, or by a quarter if that is more. Most captures end after one or two, and
-// what is kept of a large one takes little more room than it fills.
+// pace lets the heap fill 32 MiB before a garbage collection. Where more lives it
+// lets it grow by three quarters, up to 24 MiB, or by a quarter if that is more.
+// Most captures end before the first, and what is kept of a large one takes no
+// more room than what a small one leaves behind.
 func (j *job) pace() {
 	if j.Env("GOGC") != "" {
 		return
@@ -326,7 +326,7 @@ func (j *job) pace() {
 		debug.SetGCPercent(100 * max(32<<20-n, min(3*n/4, 24<<20), n/4) / n)
 		runtime.AddCleanup(new([64]byte), again, struct{}{})
 	}
-	debug.SetGCPercent(400)
+	debug.SetGCPercent(800) // of 4 MiB
 	runtime.AddCleanup(new([64]byte), again, struct{}{})
 }
 
