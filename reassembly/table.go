@@ -42,10 +42,12 @@ type Options struct {
 	Rest     time.Duration
 }
 
-// DefaultOptions are good for one shard of a program of its own.
+// DefaultOptions are good for one shard of a program of its own. Those awake are
+// so few that they stay in a core's own cache; a rest is longer than most
+// acknowledgements are delayed (40 ms), or these would wake what was just packed.
 func DefaultOptions() Options {
 	return Options{MaxConns: 4 << 20, MaxHeld: 64 << 20, MaxHeldByConn: 4 << 20, MaxTombs: 1 << 18,
-		MaxAwake: 1 << 10, Rest: 100 * time.Millisecond}
+		MaxAwake: 1 << 8, Rest: 50 * time.Millisecond}
 }
 
 // Stats count what a table met.
