@@ -1,6 +1,7 @@
 package reuse
 
 import (
+	"cmp"
 	"slices"
 	"sort"
 	"time"
@@ -139,7 +140,7 @@ func (r *Record) needs(m *Model, links []accum.Entry[Link]) []need {
 		m.Transactions++
 		out = append(out, n)
 	}
-	slices.SortFunc(out, func(a, b need) int {
+	order(out, func(a, b need) int {
 		switch {
 		case a.origin < b.origin:
 			return -1
@@ -208,7 +209,7 @@ func estimate(needs []need, hold time.Duration) (observed, estimated time.Durati
 	for i := range byEnd {
 		byEnd[i] = i
 	}
-	slices.SortStableFunc(byEnd, func(a, b int) int {
+	order(byEnd, func(a, b int) int {
 		switch {
 		case needs[a].End < needs[b].End:
 			return -1
@@ -275,8 +276,8 @@ func peak(spans []span) (n int, at int64) {
 			closes = append(closes, s.to)
 		}
 	}
-	slices.Sort(opens)
-	slices.Sort(closes)
+	order(opens, cmp.Compare[int64])
+	order(closes, cmp.Compare[int64])
 	over := 0
 	for i, t := range opens {
 		for over < len(closes) && closes[over] <= t {

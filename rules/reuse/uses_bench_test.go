@@ -1,6 +1,8 @@
 package reuse
 
 import (
+	"cmp"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/connlint/connlint/rules/accum"
@@ -18,5 +20,23 @@ func BenchmarkUses(b *testing.B) {
 		if l.Len() != 8192 {
 			b.Fatal(l.Len())
 		}
+	}
+}
+
+// BenchmarkOrder is transactions by their origins: 8 at once, and in no order.
+func BenchmarkOrder(b *testing.B) {
+	for name, apart := range map[string]uint64{"nearly": 8, "any": 4096} {
+		b.Run(name, func(b *testing.B) {
+			rng := rand.New(rand.NewPCG(1, 2))
+			list := make([]need, 4096)
+			for i := range list {
+				list[i].origin = int64(i) + int64(rng.Uint64N(apart))
+			}
+			own := make([]need, len(list))
+			for b.Loop() {
+				copy(own, list)
+				order(own, func(a, b need) int { return cmp.Compare(a.origin, b.origin) })
+			}
+		})
 	}
 }
