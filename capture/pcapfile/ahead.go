@@ -93,12 +93,8 @@ func (p *pieces) close() {
 
 // Pieces implements [capture.Ahead].
 func (f *file) Pieces() bool {
-	at, ok := f.closer.(io.ReaderAt)
-	if !ok || !f.ownPool || f.compression != plain || f.info.Size < piecesAhead*blockSize {
-		return false
-	}
-	f.inPieces(at, blockSize, pieceMargin)
-	return true
+	f.in.pauses = f.in.pieces != nil
+	return f.in.pauses
 }
 
 // inPieces goes on with pieces of size bytes behind what was read so far.
@@ -114,7 +110,7 @@ func (f *file) Piece() uint64 { return f.in.pieces.next }
 
 // goOn is fill where pieces are read ahead.
 func (b *blockReader) goOn(n int) bool {
-	if b.pausing && !b.sealed {
+	if b.pauses && b.pausing && !b.sealed {
 		b.pausing, b.paused = false, true
 		return false
 	}

@@ -65,6 +65,9 @@ func readAhead(t testing.TB, b []byte, size, margin int) (all []got, info captur
 	}
 	f.inPieces(bytes.NewReader(b), size, margin)
 	s := &impatient{Ahead: src.(capture.Ahead)}
+	if !s.Pieces() {
+		t.Error("no pieces")
+	}
 	all, err = drain(t, s)
 	info = src.Info()
 	if e := src.Close(); e != nil {
@@ -102,6 +105,37 @@ func longRecords(order binary.AppendByteOrder) sample {
 	return sample{name: "long records", file: w.b}
 }
 
+// TestDamageAhead checks that a damaged file shows the same whether it is read
+// ahead or not.
+func TestDamageAhead(t *testing.T) {
+	w := newBuild(little).pcap(magicMicro, 262144, 1)
+	for i := 0; len(w.b) < 2*blockSize+1000; i++ {
+		w.record(uint32(1e9+i), 0, 1000, strings.Repeat("x", 1000))
+	}
+	w.put(bytes.Repeat([]byte{0xee}, 4*blockSize))
+	path := filepath.Join(t.TempDir(), "x")
+	if err := os.WriteFile(path, w.b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var shown []string
+	for _, ask := range []bool{false, true} {
+		src, err := Open(path, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &impatient{Ahead: src.(capture.Ahead)}
+		if ask && !s.Pieces() {
+			t.Error("no pieces")
+		}
+		all, err := drain(t, s)
+		shown = append(shown, fmt.Sprint(len(all), err, src.Info()))
+		src.Close()
+	}
+	if shown[0] != shown[1] || !strings.Contains(shown[0], "damaged") {
+		t.Errorf("read ahead %s; else %s", shown[1], shown[0])
+	}
+}
+
 // TestPause checks that a file pauses once a piece, and only if asked to.
 func TestPause(t *testing.T) {
 	const packet = 1000
@@ -114,22 +148,25 @@ func TestPause(t *testing.T) {
 	if err := os.WriteFile(path, w.b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, pool := range []*capture.BlockPool{nil, capture.NewBlockPool(blockSize, 4)} {
-		src, err := Open(path, Options{Pool: pool})
+	for _, test := range []struct {
+		pool       *capture.BlockPool
+		ask, pause bool
+	}{{nil, false, false}, {nil, true, true}, {capture.NewBlockPool(blockSize, 4), true, false}} {
+		src, err := Open(path, Options{Pool: test.pool})
 		if err != nil {
 			t.Fatal(err)
 		}
-		ahead, ok := src.(capture.Ahead)
-		if !ok || ahead.Pieces() != (pool == nil) {
-			t.Fatalf("with pool %v: pieces are not as they should", pool)
+		s := &impatient{Ahead: src.(capture.Ahead)}
+		if test.ask && s.Pieces() != test.pause {
+			t.Fatalf("%+v: pieces are not as they should", test)
 		}
-		if pool != nil {
+		if !test.pause { // Next shows that there is none
 			if all, err := drain(t, src); len(all) != packets || err != nil {
-				t.Errorf("%d packets, %v; want %d", len(all), err, packets)
+				t.Errorf("%+v: %d packets, %v; want %d", test, len(all), err, packets)
 			}
+			src.Close()
 			continue
 		}
-		s := &impatient{Ahead: ahead}
 		all, err := drain(t, s)
 		if between := len(w.b) / blockSize; len(all) != packets || err != nil || s.pauses != between {
 			t.Errorf("%d packets, %d pauses, %v; want %d, %d", len(all), s.pauses, err, packets, between)

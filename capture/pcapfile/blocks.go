@@ -31,6 +31,7 @@ type blockReader struct {
 
 	pieces  *pieces  // read ahead instead of src, nil if not
 	stored  *counter // of what pieces were taken, if there are
+	pauses  bool     // between pieces
 	pausing bool     // before the next piece
 	paused  bool     // has just paused
 	sealed  bool     // must not pause

@@ -168,7 +168,7 @@ func newReader(r io.Reader, name string, size int64, opts Options, closer io.Clo
 		size = -1 // unknown, uncompressed
 	}
 	f.in.pool = opts.Pool
-	if f.ownPool = opts.Pool == nil; f.ownPool {
+	if f.in.pool == nil {
 		f.in.pool = ownPool(size)
 	}
 	src, err := f.detect(head)
@@ -176,6 +176,11 @@ func newReader(r io.Reader, name string, size int64, opts Options, closer io.Clo
 		f.in.close()
 		f.free()
 		return nil, err
+	}
+	// In pieces even if nobody reads ahead: how much was read of a damaged file
+	// does not depend on that.
+	if at, ok := closer.(io.ReaderAt); ok && opts.Pool == nil && f.compression == plain && size >= piecesAhead*blockSize {
+		f.inPieces(at, blockSize, pieceMargin)
 	}
 	return src, nil
 }
@@ -244,7 +249,6 @@ type file struct {
 	compression compression
 	release     func()    // frees the decompressor, may be nil
 	closer      io.Closer // may be nil
-	ownPool     bool
 	closed      bool
 }
 
