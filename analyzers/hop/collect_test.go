@@ -189,3 +189,19 @@ func BenchmarkCollector(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkClone keeps a sighting of a program's request.
+func BenchmarkClone(b *testing.B) {
+	var p Pool
+	var c Collector
+	req, resp, tr := request()
+	c.Head(&p, req, tr)
+	c.Head(&p, resp, tr)
+	s := c.Done(&p, tr, false)
+	b.ReportAllocs()
+	for b.Loop() {
+		if s.Clone().Key != s.Key {
+			b.Fatal("another one")
+		}
+	}
+}
