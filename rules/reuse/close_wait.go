@@ -53,7 +53,7 @@ type sleeping struct{ After int64 }
 // Waits is what is known of one side of a pair.
 type Waits struct {
 	Pairs int                // at least so many share the memory
-	List  accum.Lowest[Wait] // the first maxSpans
+	List  accum.Lowest[Wait] // those that began first
 }
 
 // Wait is one socket in CLOSE_WAIT.
@@ -116,21 +116,21 @@ func wait(c *lifecycle.Conn) Wait {
 
 // Add notes a connection whose other side slept.
 func (sleeping) Add(a Waits, c *lifecycle.Conn) Waits {
-	a.List.Add(wait(c), share(maxSpans, a.Pairs))
+	a.List.Add(wait(c), linksOf(a.Pairs))
 	return a
 }
 
 // Merge returns the connections of both.
 func (sleeping) Merge(a, b Waits) Waits {
 	a.Pairs = max(a.Pairs, b.Pairs)
-	a.List.Merge(b.List, share(maxSpans, a.Pairs))
+	a.List.Merge(b.List, linksOf(a.Pairs))
 	return a
 }
 
 // Ration implements rules.Rationed.
 func (sleeping) Ration(a Waits, pairs int) Waits {
 	a.Pairs = pairs
-	a.List.Trim(share(maxSpans, pairs))
+	a.List.Trim(linksOf(pairs))
 	return a
 }
 

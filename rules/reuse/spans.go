@@ -9,9 +9,6 @@ import (
 	"github.com/connlint/connlint/rules/accum"
 )
 
-// maxSpans is how many connections of a pair are kept: those that began first.
-const maxSpans = 1 << 13
-
 // Span is when one connection was open.
 type Span struct {
 	Open, Close int64 // Close 0 while open
@@ -65,7 +62,7 @@ func (spanning) Add(a *Spans, c *lifecycle.Conn) *Spans {
 	if s.Idle = idleSince(c); s.Idle != 0 {
 		a.Idle++
 	}
-	a.List.Add(s, share(maxSpans, a.Pairs))
+	a.List.Add(s, linksOf(a.Pairs))
 	return a
 }
 
@@ -79,7 +76,7 @@ func (spanning) Merge(a, b *Spans) *Spans {
 	a.Idle += b.Idle
 	a.Proxy, a.Cut = a.Proxy || b.Proxy, a.Cut || b.Cut
 	a.Pairs = max(a.Pairs, b.Pairs)
-	a.List.Merge(b.List, share(maxSpans, a.Pairs))
+	a.List.Merge(b.List, linksOf(a.Pairs))
 	return a
 }
 
@@ -87,7 +84,7 @@ func (spanning) Merge(a, b *Spans) *Spans {
 func (spanning) Ration(a *Spans, pairs int) *Spans {
 	a = accum.Made(a)
 	a.Pairs = pairs
-	a.List.Trim(share(maxSpans, pairs))
+	a.List.Trim(linksOf(pairs))
 	return a
 }
 

@@ -16,18 +16,20 @@ import (
 	"github.com/connlint/connlint/rules/accum"
 )
 
-// What is kept of one pair, and of all together. Beyond it, sums go on and the
-// model looks at the first part of the traffic.
+// What is kept of one pair, where there are few; of all pairs together, where
+// there are many; and of each, however many there are. Beyond it, sums go on and
+// the model looks at the first part of the traffic.
 const (
-	maxLinks = 1 << 13 // connections
-	maxUses  = 1 << 14 // transactions or turns
-	inAll    = 1 << 17 // of each, but a few hundred of any pair
-	maxHosts = 2
+	maxLinks, allLinks, fewLinks = 1 << 13, 1 << 19, 1 << 9  // connections
+	maxUses, allUses, fewUses    = 1 << 14, 1 << 17, 1 << 13 // transactions or turns
+	maxHosts                     = 2
 )
 
-// share returns how many things of one pair are kept: most at most, less where
-// there are many pairs.
-func share(most, pairs int) int { return max(min(most, inAll/max(pairs, 1)), 1<<9) }
+// linksOf returns how many connections of a pair are kept, one of so many.
+func linksOf(pairs int) int { return max(min(maxLinks, allLinks/max(pairs, 1)), fewLinks) }
+
+// usesOf is the same of transactions or turns.
+func usesOf(pairs int) int { return max(min(maxUses, allUses/max(pairs, 1)), fewUses) }
 
 // Usage is the aggregate that the reuse model is made of: how the connections
 // of a pair were used.
@@ -37,7 +39,7 @@ type Usage struct{}
 type Record struct {
 	Pairs int // at least so many share the memory
 	Links Links
-	Uses  accum.Lowest[Use]       // the maxUses that began first
+	Uses  accum.Lowest[Use]       // those that began first
 	Hosts accum.SmallestN[string] // that were asked for
 
 	Transactions int64
@@ -390,8 +392,8 @@ func (Usage) Ration(r *Record, pairs int) *Record {
 	return r
 }
 
-func (r *Record) links() int { return share(maxLinks, r.Pairs) }
-func (r *Record) uses() int  { return share(maxUses, r.Pairs) }
+func (r *Record) links() int { return linksOf(r.Pairs) }
+func (r *Record) uses() int  { return usesOf(r.Pairs) }
 
 // Judge does nothing: Usage is what others judge.
 func (Usage) Judge(*rules.Pass, rules.Pair, *Record) {}

@@ -160,6 +160,9 @@ func conclude(info capture.Info, totals shard.Totals, err error, judges []*judge
 	total := judges[0]
 	for _, j := range judges[1:] {
 		total.merge(j)
+		if opts.Monitor == nil {
+			*j = judge{firsts: j.firsts} // all else may be collected
+		}
 	}
 	for missing, l := range total.missing {
 		for m := missing; m != 0; m &= m - 1 {

@@ -310,10 +310,10 @@ func (j *job) readWith(r *report.Report, paths []string, judge func(capture.Sour
 	j.bar.clear()
 }
 
-// pace lets the heap fill 32 MiB before a garbage collection. Where more lives it
-// lets it grow by three quarters, up to 24 MiB, or by a quarter if that is more.
-// Most captures end before the first, and what is kept of a large one takes no
-// more room than what a small one leaves behind.
+// pace lets the heap fill 28 MiB before a garbage collection, or a quarter more
+// than lives, if that is more. Most captures end before the first, and what is
+// kept of a large one takes little more room than a small one leaves behind. To
+// collect costs little, since most of what is kept holds no pointers.
 func (j *job) pace() {
 	if j.Env("GOGC") != "" {
 		return
@@ -323,10 +323,10 @@ func (j *job) pace() {
 	again = func(struct{}) {
 		runtimemetrics.Read(live)
 		n := max(int(live[0].Value.Uint64()), 1<<20)
-		debug.SetGCPercent(100 * max(32<<20-n, min(3*n/4, 24<<20), n/4) / n)
+		debug.SetGCPercent(100 * max(28<<20-n, n/4) / n)
 		runtime.AddCleanup(new([64]byte), again, struct{}{})
 	}
-	debug.SetGCPercent(800) // of 4 MiB
+	debug.SetGCPercent(700) // of 4 MiB
 	runtime.AddCleanup(new([64]byte), again, struct{}{})
 }
 
