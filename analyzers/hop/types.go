@@ -79,14 +79,23 @@ type clone struct {
 
 // Clone returns a copy that shares no memory with s.
 func (s *Sighting) Clone() *Sighting {
-	c := &clone{}
-	c.Sighting = *s
+	var c *Sighting
+	var fields []Field
+	var ids []uint64
+	var words []byte
 	m, t := len(s.MethodName), len(s.MethodName)+len(s.Target)
-	words := append(append(append(c.words[:0], s.MethodName...), s.Target...), s.Host...)
+	if n := t + len(s.Host); len(s.Fields) <= len(clone{}.fields) && n <= len(clone{}.words) {
+		own := new(clone)
+		c, fields, ids, words = &own.Sighting, own.fields[:0], own.ids[:0], own.words[:0]
+	} else { // a browser's: the room would be wasted
+		c, fields, words = new(Sighting), make([]Field, 0, len(s.Fields)), make([]byte, 0, n)
+	}
+	*c = *s
+	words = append(append(append(words, s.MethodName...), s.Target...), s.Host...)
 	c.MethodName, c.Target, c.Host = words[:m:m], words[m:t:t], words[t:]
-	c.Fields, c.IDs, c.ForwardedFor = append(c.fields[:0], s.Fields...), append(c.ids[:0], s.IDs...), slices.Clone(s.ForwardedFor)
+	c.Fields, c.IDs, c.ForwardedFor = append(fields, s.Fields...), append(ids, s.IDs...), slices.Clone(s.ForwardedFor)
 	c.next = nil
-	return &c.Sighting
+	return c
 }
 
 // Field returns the field of s with that name and value, nil if there is none.
