@@ -6,8 +6,8 @@ import (
 	"github.com/connlint/connlint/analyzers/timing"
 )
 
-// Odd says in what a transaction, a head or a turn is unlike most. It is told once, so
-// that the rules that look for such ones are not asked about each.
+// Odd says in what a transaction, a head or a turn is unlike most. It is told
+// once, so that the rules that look for such ones are not asked about each.
 type Odd uint16
 
 // What a transaction may be.

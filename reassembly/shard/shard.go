@@ -118,9 +118,9 @@ func (b *batch) release() {
 
 // Run reads src to its end. Each segment goes to the worker that its
 // connection hashes to; with one worker it is called in Run's goroutine, else
-// each has one, and with two they read in turns. A segment's slices are borrowed: valid until the worker
-// returns. Run returns when all workers are done, with the source's error, nil
-// at its end.
+// each has one, and with two they read in turns. A segment's slices are
+// borrowed: valid until the worker returns. Run returns when all workers are
+// done, with the source's error, nil at its end.
 func Run(src capture.Source, workers []func(*capture.Segment), opts Options) (Totals, error) {
 	v := &sieve{dec: capture.NewDecoder(opts.Decoder)}
 	r := &reader{src: src, opts: opts}

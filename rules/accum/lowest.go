@@ -38,12 +38,12 @@ type lowest struct {
 	mixed bool      // first is in no order
 	most  int
 	bound Columns // of the last of most; valid with full
-	full  bool    // there were more
+	full  bool    // there are most, and what comes later is refused
 }
 
-// slack is how many values more than n are held before the last go: to put
+// Slack is how many values more than n are held before the last go: to put
 // each in its place as it comes would move thousands.
-func slack(n int) int { return max(n/2, 16) }
+func Slack(n int) int { return max(n/2, 16) }
 
 // near is how far from the end a value is put in its place at once.
 const near = 32
@@ -79,7 +79,7 @@ func (l *lowest) add(c *Columns, n int) {
 		if k := len(l.late); k > 0 {
 			l.bound = l.late[k-1]
 		}
-	case held >= n+slack(n):
+	case held >= n+Slack(n):
 		l.trim()
 	}
 }
@@ -150,9 +150,7 @@ func join(a, b []Columns, n int) []Columns {
 // own returns the values in order, those of parts left out.
 func (l *lowest) own() []Columns {
 	list := make([]Columns, 0, l.first.n+len(l.late))
-	for r := l.first.read(); r.next(); {
-		list = append(list, r.row)
-	}
+	l.first.each(func(c Columns) { list = append(list, c) })
 	list = append(list, l.late...)
 	if !l.ordered() {
 		slices.SortFunc(list, func(a, b Columns) int { return a.compare(&b) })
@@ -187,7 +185,7 @@ func (l *lowest) merge(o *lowest, n int) {
 	if o.first.n+len(o.late) > 0 {
 		l.parts = append(l.parts, lowest{first: o.first, late: slices.Clone(o.late), mixed: o.mixed})
 	}
-	if l.held() >= n+slack(n) {
+	if l.held() >= n+Slack(n) {
 		l.trim()
 	}
 }

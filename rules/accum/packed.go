@@ -112,34 +112,16 @@ func (r *rows) push(c *Columns) {
 	r.n++
 }
 
-// reader reads rows.
-type reader struct {
-	of   *rows
-	at   int // chunks begun
-	rest []byte
-	row  Columns
-}
-
-func (r *rows) read() reader { return reader{of: r} }
-
-// next goes to the next row, and reports whether there is one.
-func (r *reader) next() bool {
-	for len(r.rest) == 0 {
-		switch p := &r.of.packed; {
-		case r.at < len(p.full):
-			r.rest = p.full[r.at]
-		case r.at == len(p.full):
-			r.rest = p.tail
-		default:
-			return false
+// each calls f with each row, in the order in which they were pushed.
+func (r *rows) each(f func(Columns)) {
+	r.packed.Chunks(func(b []byte) {
+		var row, diff Columns
+		for len(b) > 0 {
+			b = ReadInts(b, diff[:])
+			for i, v := range diff {
+				row[i] += v
+			}
+			f(row)
 		}
-		r.at++
-		r.row = Columns{}
-	}
-	var diff Columns
-	r.rest = ReadInts(r.rest, diff[:])
-	for i, v := range diff {
-		r.row[i] += v
-	}
-	return true
+	})
 }

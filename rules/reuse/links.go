@@ -38,7 +38,7 @@ func (s *Links) at(id uint64, k int) *Link {
 		return nil
 	}
 	s.k = k
-	if s.n+s.warm.Len() >= k+max(k/2, 16) {
+	if s.n+s.warm.Len() >= k+accum.Slack(k) {
 		s.trim()
 		if s.bounded && id > s.bound {
 			return nil

@@ -11,8 +11,8 @@ import (
 	"github.com/connlint/connlint/rules"
 )
 
-// TestRation: with many pairs each keeps less. What a pair keeps does not depend on the shards, nor on which of
-// them met the pairs first.
+// TestRation: with many pairs each keeps less. What a pair keeps does not depend
+// on the shards, nor on which of them met the pairs first.
 func TestRation(t *testing.T) {
 	const pairs, each, shards = 20, 9000, 3
 	var facts []*rules.UsageFact

@@ -26,10 +26,12 @@ const (
 )
 
 // linksOf returns how many connections of a pair are kept, one of so many.
-func linksOf(pairs int) int { return max(min(maxLinks, allLinks/max(pairs, 1)), fewLinks) }
+func linksOf(pairs int) int { return share(maxLinks, allLinks, fewLinks, pairs) }
 
 // usesOf is the same of transactions or turns.
-func usesOf(pairs int) int { return max(min(maxUses, allUses/max(pairs, 1)), fewUses) }
+func usesOf(pairs int) int { return share(maxUses, allUses, fewUses, pairs) }
+
+func share(most, all, few, pairs int) int { return max(min(most, all/max(pairs, 1)), few) }
 
 // Usage is the aggregate that the reuse model is made of: how the connections
 // of a pair were used.
@@ -151,10 +153,8 @@ func (Use) Of(c accum.Columns) Use {
 
 // Compare orders uses by when they began.
 func (u Use) Compare(o Use) int {
-	if u.Start != o.Start {
-		return cmp.Compare(u.Start, o.Start)
-	}
-	return cmp.Or(cmp.Compare(u.Frame, o.Frame), cmp.Compare(u.Conn, o.Conn), cmp.Compare(u.End, o.End))
+	a, b := u.Columns(), o.Columns()
+	return slices.Compare(a[:], b[:])
 }
 
 // Key returns the pair of a connection that carries HTTP/1 or TLS, or did.

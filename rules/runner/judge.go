@@ -694,7 +694,9 @@ const maxPrints = 1 << 10
 // can: one fault is found again and again, and hashing costs more than all the
 // rest of a finding.
 func (j *judge) fingerprint(i int, f *rules.Finding) string {
-	j.route = appendRoute(j.route[:0], f.Target) // targets are many, their routes few
+	// Targets are many, their routes few. To look one up makes no copy of it, as
+	// long as it is spelled out where it is looked up.
+	j.route = appendRoute(j.route[:0], f.Target)
 	key, ok := j.prints[printed{i, f.Server, f.Host, f.Method, string(j.route), f.Side, f.Shape}]
 	if !ok {
 		key = Fingerprint(j.opts.Rules[i], f)
